@@ -73,6 +73,10 @@ type Audit struct {
 	Reason  string    `json:"reason"`
 	At      time.Time `json:"at"`
 	EventID string    `json:"eventId,omitempty"`
+	// OnFailure and UndoOf are those of the Change; they are kept so that its
+	// event can be completed after a crash.
+	OnFailure string `json:"onFailure,omitempty"`
+	UndoOf    string `json:"undoOf,omitempty"`
 	// What is "runtime", "source" (the file changed) or "refused" (a bad file).
 	What string `json:"what"`
 	Note string `json:"note,omitempty"`

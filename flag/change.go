@@ -1,0 +1,207 @@
+package flag
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/tidegate-io/tidegate/change"
+	"github.com/tidegate-io/tidegate/fault"
+)
+
+// Result is the outcome of a runtime change.
+type Result struct {
+	Flag Flag `json:"flag"`
+	// Changed is false when the flag had the variant already, or when the
+	// change was made by an earlier request with the same idempotency key.
+	Changed bool `json:"changed"`
+	// Event reports the change; nil when there was nothing to change.
+	Event *change.Event `json:"event,omitempty"`
+}
+
+// Change makes a runtime change: from now on the flag's default variant is
+// c.Variant, whatever its source says. Targeting rules keep working: contexts
+// for which a rule decides get what the rule says, all others the new
+// variant. To change what a rule decides, change the source.
+//
+// The change and its audit are stored first, then the change event, and only
+// then is the new variant served; so nothing is ever served that is not on
+// record. A crash in between is repaired by Load.
+//
+// Errors: KindInvalid (unknown variant, nobody named), KindNotFound,
+// KindConflict (key in several sets, flag disabled in its source, idempotency
+// key used for another change), KindUnavailable when the change is stored but
+// could not be reported yet: it is served as soon as that succeeds.
+func (m *Manager) Change(ctx context.Context, c Change) (Result, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f, err := m.State().Flag(c.Set, c.Key)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := checkChange(f, c); err != nil {
+		return Result{}, err
+	}
+	if err := m.report(ctx); err != nil {
+		return Result{}, err
+	}
+	if before, ok, err := m.repeated(ctx, f, c); ok || err != nil {
+		return before, err
+	}
+	if f.DefaultVariant == c.Variant {
+		return Result{Flag: f}, nil
+	}
+	a := m.audit(f, c)
+	o := Override{Set: f.Set, Key: f.Key, Variant: c.Variant, Who: c.Who, Reason: c.Reason, At: a.At, EventID: a.EventID}
+	applied, err := m.store.SetOverride(ctx, o, a, c.IdempotencyKey)
+	if err != nil {
+		return Result{}, fmt.Errorf("storing the change of flag %s: %w", f.Key, err)
+	}
+	if !applied {
+		return Result{}, fault.Conflict("idempotency key %q was used for another change", c.IdempotencyKey)
+	}
+	return m.finish(ctx, f, a)
+}
+
+// ClearOverride takes the runtime change of a flag away, so that its source
+// decides again. It is audited and reported like a change.
+func (m *Manager) ClearOverride(ctx context.Context, set, key, who, reason string) (Result, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f, err := m.State().Flag(set, key)
+	if err != nil {
+		return Result{}, err
+	}
+	if strings.TrimSpace(who) == "" {
+		return Result{}, fault.InvalidField("who", "is required: flags are not changed anonymously")
+	}
+	if err := m.report(ctx); err != nil {
+		return Result{}, err
+	}
+	if _, ok := m.overrides[overrideKey{f.Set, f.Key}]; !ok {
+		return Result{Flag: f}, nil
+	}
+	a := m.audit(f, Change{Variant: f.SourceVariant, Who: who, Reason: reason})
+	a.Note = "runtime change cleared, the source decides"
+	if err := m.store.ClearOverride(ctx, f.Set, f.Key, a); err != nil {
+		return Result{}, fmt.Errorf("clearing the runtime change of flag %s: %w", f.Key, err)
+	}
+	return m.finish(ctx, f, a)
+}
+
+func checkChange(f Flag, c Change) error {
+	if strings.TrimSpace(c.Who) == "" {
+		return fault.InvalidField("who", "is required: flags are not changed anonymously")
+	}
+	if f.Variants[c.Variant] == nil {
+		return fault.InvalidField("variant", "%q is not a variant of flag %s, expected one of %s", c.Variant, f.Key, names(f.Variants))
+	}
+	if c.OnFailure != "" && f.Variants[c.OnFailure] == nil {
+		return fault.InvalidField("onFailure", "%q is not a variant of flag %s, expected one of %s", c.OnFailure, f.Key, names(f.Variants))
+	}
+	if f.State == "DISABLED" {
+		return fault.Conflict("flag %s is DISABLED in %s, so a change of its variant would have no effect", f.Key, f.Source)
+	}
+	return nil
+}
+
+// eventID is the ID of the event that reports a change. It follows from the
+// idempotency key where there is one, so that a repetition finds the event.
+func (m *Manager) eventID(f Flag, c Change) string {
+	if c.IdempotencyKey != "" {
+		return change.DeriveID("flag", f.Set, f.Key, c.IdempotencyKey)
+	}
+	return change.NewID(m.now())
+}
+
+// repeated answers a request whose idempotency key was seen before.
+func (m *Manager) repeated(ctx context.Context, f Flag, c Change) (Result, bool, error) {
+	if c.IdempotencyKey == "" {
+		return Result{}, false, nil
+	}
+	e, err := m.recorder.Event(ctx, m.eventID(f, c))
+	if fault.Is(err, fault.KindNotFound) {
+		return Result{}, false, nil
+	}
+	if err != nil {
+		return Result{}, false, err
+	}
+	if e.To != c.Variant {
+		return Result{}, false, fault.Conflict("idempotency key %q was used to set flag %s to %s", c.IdempotencyKey, f.Key, e.To)
+	}
+	return Result{Flag: f, Event: &e}, true, nil
+}
+
+func (m *Manager) audit(f Flag, c Change) Audit {
+	return Audit{
+		ID: change.NewID(m.now()), Set: f.Set, Key: f.Key, From: f.DefaultVariant, To: c.Variant,
+		Who: c.Who, Reason: c.Reason, At: m.now().UTC(), EventID: m.eventID(f, c),
+		OnFailure: c.OnFailure, UndoOf: c.UndoOf, What: "runtime",
+	}
+}
+
+// finish reports and serves a change that has just been stored.
+func (m *Manager) finish(ctx context.Context, f Flag, a Audit) (Result, error) {
+	m.unreported = &a
+	// The change is on record: the caller giving up must not stop it halfway.
+	ctx = context.WithoutCancel(ctx)
+	if err := m.report(ctx); err != nil {
+		return Result{}, err
+	}
+	e, err := m.recorder.Event(ctx, a.EventID)
+	if err != nil {
+		return Result{}, err
+	}
+	f, err = m.State().Flag(f.Set, f.Key)
+	return Result{Flag: f, Changed: true, Event: &e}, err
+}
+
+// report records the event of a stored change and then serves the change.
+func (m *Manager) report(ctx context.Context) error {
+	if m.unreported == nil {
+		return nil
+	}
+	a := *m.unreported
+	f, _ := m.State().Flag(a.Set, a.Key) // the place; a flag that is gone has none
+	if _, err := m.recorder.Record(ctx, runtimeEvent(f, a)); err != nil {
+		return fault.Unavailable("the change of flag %s to %s is stored and will be served once it is reported, which failed: %w", a.Key, a.To, err)
+	}
+	if err := m.readOverrides(ctx); err != nil {
+		return err
+	}
+	if err := m.publish(); err != nil {
+		return err
+	}
+	m.unreported = nil
+	return nil
+}
+
+// auditsToCheck is how far back Load looks for unfinished changes. Changes
+// are serialised, so one per replica can be unfinished.
+const auditsToCheck = 50
+
+// finishInterrupted reports changes that were stored just before a crash.
+func (m *Manager) finishInterrupted(ctx context.Context) error {
+	audits, err := m.store.Audits(ctx, "", "", auditsToCheck)
+	if err != nil {
+		return fmt.Errorf("reading the history of flags: %w", err)
+	}
+	for _, a := range audits {
+		if a.What != "runtime" || a.EventID == "" {
+			continue
+		}
+		_, err := m.recorder.Event(ctx, a.EventID)
+		if err == nil {
+			continue
+		}
+		if !fault.Is(err, fault.KindNotFound) {
+			return err
+		}
+		m.logger.InfoContext(ctx, "finishing a flag change that was interrupted", "flag", a.Key, "to", a.To, "event", a.EventID)
+		m.unreported = &a
+		if err := m.report(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}

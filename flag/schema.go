@@ -1,0 +1,67 @@
+package flag
+
+import (
+	"bytes"
+	"strings"
+	"sync"
+
+	schemas "github.com/open-feature/flagd-schemas/json"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
+)
+
+// schema compiles flagd's published JSON schemas once
+// (https://flagd.dev/schema/v0/).
+var schema = sync.OnceValues(func() (*jsonschema.Schema, error) {
+	c := jsonschema.NewCompiler()
+	for url, text := range map[string]string{
+		"https://flagd.dev/schema/v0/flagd.json":     schemas.FlagdSchema,
+		"https://flagd.dev/schema/v0/flags.json":     schemas.FlagSchema,
+		"https://flagd.dev/schema/v0/targeting.json": schemas.TargetingSchema,
+	} {
+		doc, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+		if err != nil {
+			return nil, err
+		}
+		if err := c.AddResource(url, doc); err != nil {
+			return nil, err
+		}
+	}
+	return c.Compile("https://flagd.dev/schema/v0/flagd.json")
+})
+
+// checkSchema validates a document; the problem found deepest in the document
+// is the one reported, because alternatives ("any of these kinds of flag")
+// fail at shallower places for no better reason.
+func checkSchema(document []byte) (at []string, reason string, err error) {
+	s, err := schema()
+	if err != nil {
+		return nil, "", err
+	}
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(document))
+	if err != nil {
+		return nil, err.Error(), nil
+	}
+	err = s.Validate(value)
+	if err == nil {
+		return nil, "", nil
+	}
+	invalid, ok := err.(*jsonschema.ValidationError)
+	if !ok {
+		return nil, "", err
+	}
+	leaf := deepest(invalid)
+	return leaf.InstanceLocation, leaf.ErrorKind.LocalizedString(message.NewPrinter(language.English)), nil
+}
+
+func deepest(e *jsonschema.ValidationError) *jsonschema.ValidationError {
+	best := e
+	for i, c := range e.Causes {
+		d := deepest(c)
+		if i == 0 || len(d.InstanceLocation) > len(best.InstanceLocation) {
+			best = d
+		}
+	}
+	return best
+}
