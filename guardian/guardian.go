@@ -3,6 +3,33 @@
 // a [Sampler] for numbers, has them judged by package judge, gathers evidence
 // when the verdict is not a pass, and keeps the history that adaptive
 // objectives learn from.
+//
+// # Life of a validation
+//
+// [Service.Start] stores a validation as pending: what it answered is not
+// lost. [Service.Run] waits until the window has ended and its telemetry has
+// settled, then reads, judges and explains it, and stores the result. After a
+// crash pending and half-done validations are done again from the start;
+// reading and judging have no effects and the same input gives the same
+// verdict, so a validation has one outcome however often it was attempted.
+//
+// # Invariants
+//
+//   - What could not be read is never a pass: no data is inconclusive, a
+//     failing query is an error, both by package judge.
+//   - A run trains the adaptive objectives of its variant when it passed,
+//     warned or was itself learning, unless a person rejected it; a run that
+//     failed, erred or was inconclusive does only when a person accepted it.
+//   - Events carry ids derived from the validation's, so that none is
+//     recorded twice.
+//
+// # Example
+//
+//	svc, err := guardian.New(guardian.Config{Definitions: defs, Store: store, Sampler: sampler})
+//	go svc.Run(ctx)
+//	v, err := svc.Start(ctx, guardian.Request{Guardian: "checkout", Last: time.Minute, Who: "kim"})
+//	v, err = svc.Wait(ctx, v.ID)
+//	fmt.Println(v.Headline)
 package guardian
 
 import (
@@ -46,6 +73,10 @@ type Objective struct {
 	// comparison and watch objectives.
 	CompareTo *entity.Ref   `json:"compareTo,omitempty"`
 	Shift     time.Duration `json:"shift,omitempty"`
+	// Optional: where there is no data at all the objective is left out of
+	// the verdict, instead of making it inconclusive. For signals that not
+	// every service has.
+	Optional bool `json:"optional,omitempty"`
 }
 
 // Indicator says what to measure. Exactly one of Latency, ErrorRate,
@@ -146,8 +177,9 @@ type HistoryQuery struct {
 	Guardian string
 	Variant  *string
 	State    State
-	Limit    int // 0 means 100
-	Before   int // only numbers below this one; 0 does not restrict
+	Limit    int  // 0 means 100
+	Before   int  // only numbers below this one; 0 does not restrict
+	Pinned   bool // only pinned ones
 }
 
 // Store keeps validations. Safe for concurrent use; what returned without an

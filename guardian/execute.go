@@ -1,0 +1,159 @@
+package guardian
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"runtime/debug"
+	"time"
+
+	"github.com/tidegate-io/tidegate/fault"
+	"github.com/tidegate-io/tidegate/judge"
+)
+
+// scheduledID names the validation of one slot of a schedule. The name is
+// hashed because an id has fewer letters than a name may have.
+func scheduledID(guardian string, at time.Time) string {
+	h := fnv.New64a()
+	h.Write([]byte(guardian))
+	return "schedule-" + hex.EncodeToString(h.Sum(nil)) + "-" + at.Format("20060102T150405Z")
+}
+
+// execute does one validation. It returns an error only when the outcome
+// could not be stored or ctx ended: then it is to be done again.
+func (s *Service) execute(ctx context.Context, id string) error {
+	v, err := s.store.Validation(ctx, id)
+	if err != nil || v.State == StateFinished {
+		return err
+	}
+	v.State = StateRunning
+	v.Started = s.now()
+	if err := s.store.Update(ctx, v); err != nil {
+		return err
+	}
+	s.tell(v)
+	if err := s.record(ctx, v.startedEvent()); err != nil {
+		return err
+	}
+	if err := s.examine(ctx, &v); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err() // done again after the restart
+		}
+		s.log.Warn("validation could not be done", "validation", id, "guardian", v.Guardian, "error", err)
+		v.fail(err)
+	}
+	return s.finish(ctx, v)
+}
+
+func (s *Service) finish(ctx context.Context, v Validation) error {
+	v.State = StateFinished
+	v.Finished = s.now()
+	if err := s.store.Update(ctx, v); err != nil {
+		return err
+	}
+	s.log.Info("validation finished", "validation", v.ID, "guardian", v.Guardian, "status", v.Status)
+	s.tell(v)
+	s.finished(v.ID)
+	return s.record(ctx, v.finishedEvents()...)
+}
+
+// fail makes what kept the validation from being done its outcome.
+func (v *Validation) fail(cause error) {
+	v.Status = judge.StatusError
+	v.Verdict = &judge.Verdict{Status: judge.StatusError, Summary: cause.Error()}
+	v.Headline = "Error: the validation could not be done: " + cause.Error()
+}
+
+// examine reads, judges and explains. A reader that is unavailable is asked
+// again a few times. A panic is the outcome of this one validation: it would
+// otherwise end the process again after every restart.
+func (s *Service) examine(ctx context.Context, v *Validation) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("panic in a validation", "validation", v.ID, "panic", p, "stack", string(debug.Stack()))
+			err = fault.Internal("panic: %v", p)
+		}
+	}()
+	g, ok := s.defs.Guardian(v.Guardian)
+	if !ok {
+		return fault.NotFound("guardian %q was removed before its validation", v.Guardian)
+	}
+	g = g.WithDefaults()
+	if err := g.Validate(); err != nil {
+		return err
+	}
+	measured, err := s.measureAll(ctx, g, v.Window)
+	if err != nil {
+		return err
+	}
+	h, err := s.historyOf(ctx, *v)
+	if err != nil {
+		return fmt.Errorf("history: %w", err)
+	}
+	s.judge(v, g, measured, h)
+	s.explain(ctx, v, g, measured, h)
+	v.Headline = headline(*v, g, measured)
+	return nil
+}
+
+// judge holds the measurements against the objectives.
+func (s *Service) judge(v *Validation, g Guardian, measured []measurement, h history) {
+	inputs := make([]judge.Input, len(measured))
+	v.Sources = make([]Source, len(measured))
+	for i, m := range measured {
+		inputs[i] = m.input
+		if m.objective.Adaptive != nil {
+			inputs[i].History, inputs[i].Reference = h.of(m.objective.Name, m.input.Sample.Kind)
+		}
+		v.Sources[i] = m.source
+	}
+	opts := g.Options
+	opts.Seed = seed(v.ID)
+	verdict := judge.Judge(opts, inputs)
+	v.Verdict, v.Status = &verdict, verdict.Status
+}
+
+// seed makes resampling repeatable for each validation.
+func seed(id string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(id))
+	return h.Sum64()
+}
+
+// measureAll reads every objective; optional ones without data are left out.
+func (s *Service) measureAll(ctx context.Context, g Guardian, w Window) ([]measurement, error) {
+	out := make([]measurement, 0, len(g.Objectives))
+	for _, o := range g.Objectives {
+		m, err := s.measureRetrying(ctx, g, o, w)
+		if err != nil {
+			return nil, fmt.Errorf("read %q: %w", o.Name, err)
+		}
+		if o.Optional && m.input.Sample.Err == "" && !hasData(m.input.Sample) {
+			continue
+		}
+		out = append(out, m)
+	}
+	if len(out) == 0 {
+		return nil, errors.New("none of the objectives has data, and all are optional")
+	}
+	return out, nil
+}
+
+func (s *Service) measureRetrying(ctx context.Context, g Guardian, o Objective, w Window) (measurement, error) {
+	for n := 1; ; n++ {
+		m, err := s.measure(ctx, g, o, w)
+		if err == nil || n == maxAttempts || !fault.Is(err, fault.KindUnavailable) {
+			return m, err
+		}
+		wait := time.NewTimer(retryAfter * time.Duration(math.Exp2(float64(n-1))))
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			wait.Stop()
+			return m, ctx.Err()
+		}
+	}
+}
