@@ -1,0 +1,231 @@
+package tsdb
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/prometheus/promql"
+
+	"github.com/tidegate-io/tidegate/entity"
+	"github.com/tidegate-io/tidegate/fault"
+	"github.com/tidegate-io/tidegate/guardian"
+	"github.com/tidegate-io/tidegate/judge"
+	"github.com/tidegate-io/tidegate/telemetry"
+)
+
+// Source is what a [Sampler] reads: this package's DB, or a Prometheus API
+// somewhere else.
+type Source interface {
+	// Select returns raw samples, from < t ≤ to, of the series that match.
+	Select(ctx context.Context, selector string, from, to time.Time) (promql.Matrix, error)
+	// QueryRange evaluates at from, from+step, … up to and including to.
+	QueryRange(ctx context.Context, expr string, from, to time.Time, step time.Duration) (promql.Matrix, error)
+}
+
+// SamplerConfig configures a Sampler.
+type SamplerConfig struct {
+	// Source is required.
+	Source Source
+	// Resolution is the distance between samples of the span metrics, aligned
+	// to the clock; default 2 s. A window is widened to this grid, so that what
+	// happened at its edges is counted whole.
+	Resolution time.Duration
+	// Lookback is how long before the window a series' last value is looked
+	// for; a series without one counts from zero. Default 5 min.
+	Lookback time.Duration
+	// Settled, when set, is called before a reading and returns once everything
+	// that belongs before t is in the store.
+	Settled func(ctx context.Context, t time.Time) error
+}
+
+// Sampler reads indicators for guardians. It is safe for concurrent use.
+//
+// Counters and native histograms are differenced sample by sample, per
+// series: a value that fell was reset and counts from zero; so does a series
+// that appears. Nothing is extrapolated: the sum over the slices is the number
+// of observations, exactly.
+type Sampler struct{ cfg SamplerConfig }
+
+var _ guardian.Sampler = (*Sampler)(nil)
+
+// NewSampler returns a sampler over cfg.Source.
+func NewSampler(cfg SamplerConfig) (*Sampler, error) {
+	if cfg.Source == nil {
+		return nil, fault.InvalidField("source", "the sampler needs a source of series")
+	}
+	if cfg.Resolution < 0 || cfg.Lookback < 0 {
+		return nil, fault.Invalid("sampler: resolution and lookback cannot be negative")
+	}
+	if cfg.Resolution == 0 {
+		cfg.Resolution = 2 * time.Second
+	}
+	if cfg.Lookback == 0 {
+		cfg.Lookback = 5 * time.Minute
+	}
+	return &Sampler{cfg: cfg}, nil
+}
+
+// Limits of one reading.
+const (
+	maxWindow = 31 * 24 * time.Hour
+	maxSlices = MaxPoints
+)
+
+// Sample implements guardian.Sampler.
+func (s *Sampler) Sample(ctx context.Context, r guardian.Reading) (judge.Sample, []string, error) {
+	g, err := newGrid(r.Window, r.Slice, s.cfg.Resolution)
+	if err != nil {
+		return judge.Sample{}, nil, err
+	}
+	read, err := s.reading(r, g)
+	if err != nil {
+		return judge.Sample{}, nil, err
+	}
+	out := judge.Sample{Kind: read.kind, Unit: read.unit}
+	if s.cfg.Settled != nil {
+		if err := s.cfg.Settled(ctx, g.to()); err != nil {
+			return judge.Sample{}, nil, fmt.Errorf("waiting for telemetry up to %s: %w", g.to().Format(time.RFC3339), err)
+		}
+	}
+	slices, err := read.slices(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return judge.Sample{}, nil, ctx.Err()
+	case err != nil:
+		out.Err = err.Error()
+	default:
+		out.Slices = slices
+	}
+	return out, read.queries, nil
+}
+
+// reading is how one indicator is read: its kind, the PromQL that shows the
+// same number to a person, and the function that fills the slices.
+type reading struct {
+	kind    judge.Kind
+	unit    string
+	queries []string
+	slices  func(context.Context) ([]judge.Slice, error)
+}
+
+func (s *Sampler) reading(r guardian.Reading, g grid) (reading, error) {
+	in := r.Indicator
+	span := func(i *guardian.SpanIndicator, extra ...string) func(metric string) string {
+		target := r.Target
+		if i.Target != nil {
+			target = *i.Target
+		}
+		return func(metric string) string { return spanSelector(metric, target, i.Operation, extra...) }
+	}
+	over, at := "["+promMillis(g.length().Milliseconds())+"]", "@ "+promTime(g.to())
+	increase := func(selector string) string { return "sum(increase(" + selector + over + " " + at + "))" }
+
+	switch {
+	case in.Latency != nil:
+		sel := span(in.Latency)(telemetry.MetricDuration)
+		return reading{judge.Distribution, unitOr(in.Unit, "s"),
+			[]string{"histogram_quantile(0.95, " + increase(sel) + ")"},
+			func(ctx context.Context) ([]judge.Slice, error) { return s.distribution(ctx, sel, g) }}, nil
+	case in.ErrorRate != nil:
+		all := span(in.ErrorRate)(telemetry.MetricCalls)
+		bad := span(in.ErrorRate, telemetry.LabelStatus+"="+strconv.Quote(telemetry.LabelStatusError))(telemetry.MetricCalls)
+		return reading{judge.Ratio, unitOr(in.Unit, "ratio"),
+			[]string{"(" + increase(bad) + " or vector(0)) / " + increase(all), increase(bad), increase(all)},
+			func(ctx context.Context) ([]judge.Slice, error) { return s.counts(ctx, all, g) }}, nil
+	case in.Throughput != nil:
+		sel := span(in.Throughput)(telemetry.MetricCalls)
+		return reading{judge.Rate, unitOr(in.Unit, "1/s"),
+			[]string{"sum(rate(" + sel + over + " " + at + "))"},
+			func(ctx context.Context) ([]judge.Slice, error) { return s.totals(ctx, sel, g) }}, nil
+	case in.PromQL != "":
+		return reading{judge.Value, in.Unit, []string{in.PromQL},
+			func(ctx context.Context) ([]judge.Slice, error) { return s.values(ctx, in.PromQL, g) }}, nil
+	}
+	return reading{}, fault.Invalid("indicator: one of latency, errorRate, throughput, promql is needed")
+}
+
+func unitOr(unit, otherwise string) string {
+	if unit != "" {
+		return unit
+	}
+	return otherwise
+}
+
+// spanSelector selects the spans that serve requests at the target.
+func spanSelector(metric string, target entity.Ref, operation string, extra ...string) string {
+	conds := make([]string, 0, 6)
+	eq := func(label, value string) {
+		if value != "" {
+			conds = append(conds, label+"="+strconv.Quote(value))
+		}
+	}
+	eq(telemetry.LabelService, target.Service)
+	eq(telemetry.LabelEnvironment, target.Environment)
+	eq(telemetry.LabelVersion, target.Version)
+	eq(telemetry.LabelOperation, operation)
+	conds = append(conds, telemetry.LabelKind+`=~"`+telemetry.LabelKindServer+"|"+telemetry.LabelKindConsumer+`"`)
+	return metric + "{" + strings.Join(append(conds, extra...), ",") + "}"
+}
+
+// distribution reads a native histogram: the observations of each slice.
+func (s *Sampler) distribution(ctx context.Context, selector string, g grid) ([]judge.Slice, error) {
+	m, err := s.cfg.Source.Select(ctx, selector, g.from().Add(-s.cfg.Lookback), g.to())
+	if err != nil {
+		return nil, err
+	}
+	return distributionSlices(m, g)
+}
+
+// totals reads a counter.
+func (s *Sampler) totals(ctx context.Context, selector string, g grid) ([]judge.Slice, error) {
+	m, err := s.cfg.Source.Select(ctx, selector, g.from().Add(-s.cfg.Lookback), g.to())
+	if err != nil {
+		return nil, err
+	}
+	return countSlices(m, g, func(promql.Series) bool { return false })
+}
+
+// counts reads a counter whose status label says which of it was bad.
+func (s *Sampler) counts(ctx context.Context, selector string, g grid) ([]judge.Slice, error) {
+	m, err := s.cfg.Source.Select(ctx, selector, g.from().Add(-s.cfg.Lookback), g.to())
+	if err != nil {
+		return nil, err
+	}
+	return countSlices(m, g, func(series promql.Series) bool {
+		return series.Metric.Get(telemetry.LabelStatus) == telemetry.LabelStatusError
+	})
+}
+
+// values evaluates an expression at the end of every slice.
+func (s *Sampler) values(ctx context.Context, expr string, g grid) ([]judge.Slice, error) {
+	var m promql.Matrix
+	if full := g.full(); full > 0 {
+		var err error
+		if m, err = s.cfg.Source.QueryRange(ctx, expr, g.end(0), g.end(full-1), g.slice); err != nil {
+			return nil, err
+		}
+	}
+	if g.full() < g.n {
+		last, err := s.cfg.Source.QueryRange(ctx, expr, g.to(), g.to(), g.slice)
+		if err != nil {
+			return nil, err
+		}
+		m = append(m, last...)
+	}
+	return valueSlices(m, g)
+}
+
+// promMillis writes a duration as PromQL does.
+func promMillis(ms int64) string {
+	if ms%1000 == 0 {
+		return strconv.FormatInt(ms/1000, 10) + "s"
+	}
+	return strconv.FormatInt(ms, 10) + "ms"
+}
+
+func promTime(t time.Time) string {
+	return strconv.FormatFloat(float64(t.UnixMilli())/1000, 'f', -1, 64)
+}

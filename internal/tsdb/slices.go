@@ -1,0 +1,219 @@
+package tsdb
+
+import (
+	"math"
+	"time"
+
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+
+	"github.com/tidegate-io/tidegate/fault"
+	"github.com/tidegate-io/tidegate/guardian"
+	"github.com/tidegate-io/tidegate/judge"
+)
+
+// grid is a window cut into n slices. Start and slice are multiples of the
+// store's resolution; the last slice may be shorter than the others, and it
+// is still a multiple of it. Slice i holds the samples with
+// start(i) < t ≤ end(i): a sample tells of the time before it.
+type grid struct {
+	start, stop int64 // milliseconds
+	slice       time.Duration
+	n           int
+}
+
+// newGrid widens w to the resolution. A slice of 0 means about sixty slices,
+// none shorter than the resolution.
+func newGrid(w guardian.Window, slice, resolution time.Duration) (grid, error) {
+	if w.From.IsZero() || !w.To.After(w.From) {
+		return grid{}, fault.InvalidField("window", "must end after it starts")
+	}
+	if w.To.Sub(w.From) > maxWindow {
+		return grid{}, fault.InvalidField("window", "is longer than %s", maxWindow)
+	}
+	if slice < 0 {
+		return grid{}, fault.InvalidField("slice", "cannot be negative")
+	}
+	res := resolution.Milliseconds()
+	g := grid{start: floorTo(w.From.UnixMilli(), res), stop: -floorTo(-ceilMillis(w.To), res)}
+	if slice == 0 {
+		slice = time.Duration(g.stop-g.start) * time.Millisecond / 60
+	}
+	ms := max(res, -floorTo(-slice.Milliseconds(), res))
+	g.slice = time.Duration(ms) * time.Millisecond
+	g.n = int((g.stop - g.start + ms - 1) / ms)
+	if g.n > maxSlices {
+		return grid{}, fault.InvalidField("slice", "%s cuts the window into %d pieces, more than %d", slice, g.n, maxSlices)
+	}
+	return g, nil
+}
+
+func floorTo(v, unit int64) int64 { return v - ((v%unit)+unit)%unit }
+
+func ceilMillis(t time.Time) int64 {
+	ms := t.UnixMilli()
+	if t.After(time.UnixMilli(ms)) {
+		ms++
+	}
+	return ms
+}
+
+func (g grid) from() time.Time       { return time.UnixMilli(g.start) }
+func (g grid) to() time.Time         { return time.UnixMilli(g.stop) }
+func (g grid) length() time.Duration { return time.Duration(g.stop-g.start) * time.Millisecond }
+
+// full is the number of slices of full length: n, or one less.
+func (g grid) full() int { return int((g.stop - g.start) / g.slice.Milliseconds()) }
+
+// end returns when slice i ends.
+func (g grid) end(i int) time.Time {
+	return time.UnixMilli(min(g.stop, g.start+int64(i+1)*g.slice.Milliseconds()))
+}
+
+// index returns the slice of a sample; outside the window it is -1.
+func (g grid) index(t int64) int {
+	if t <= g.start || t > g.stop {
+		return -1
+	}
+	return int((t - g.start - 1) / g.slice.Milliseconds())
+}
+
+// empty returns the slices with their lengths and nothing in them.
+func (g grid) empty() []judge.Slice {
+	out := make([]judge.Slice, g.n)
+	for i := range out {
+		out[i].Seconds = g.slice.Seconds()
+	}
+	last := g.stop - g.start - int64(g.n-1)*g.slice.Milliseconds()
+	out[g.n-1].Seconds = float64(last) / 1000
+	return out
+}
+
+// countSlices differences counters into Total, and into Bad where bad(series).
+func countSlices(m promql.Matrix, g grid, bad func(promql.Series) bool) ([]judge.Slice, error) {
+	out := g.empty()
+	for _, series := range m {
+		if len(series.Histograms) > 0 {
+			return nil, fault.Invalid("%s is a histogram, expected a counter", series.Metric)
+		}
+		isBad := bad(series)
+		prev := 0.0
+		for _, p := range series.Floats {
+			inc := p.F - prev
+			if inc < 0 { // reset: everything it shows came after
+				inc = p.F
+			}
+			prev = p.F
+			i := g.index(p.T)
+			if i < 0 || inc == 0 || math.IsNaN(inc) {
+				continue
+			}
+			out[i].Total += inc
+			if isBad {
+				out[i].Bad += inc
+			}
+		}
+	}
+	return out, nil
+}
+
+// distributionSlices differences native histograms, series by series, and
+// merges them per slice.
+func distributionSlices(m promql.Matrix, g grid) ([]judge.Slice, error) {
+	merged := make([]*histogram.FloatHistogram, g.n)
+	for _, series := range m {
+		if len(series.Floats) > 0 {
+			return nil, fault.Invalid("%s holds plain numbers, expected a native histogram", series.Metric)
+		}
+		var prev *histogram.FloatHistogram
+		for _, p := range series.Histograms {
+			if p.H.UsesCustomBuckets() {
+				return nil, fault.Invalid("%s has classic buckets, expected a native histogram", series.Metric)
+			}
+			if i := g.index(p.T); i >= 0 {
+				inc, err := histogramIncrease(prev, p.H)
+				if err != nil {
+					return nil, fault.Internal("differencing %s: %w", series.Metric, err)
+				}
+				if merged[i] == nil {
+					merged[i] = inc
+				} else if merged[i], _, _, err = merged[i].Add(inc); err != nil {
+					return nil, fault.Internal("merging %s: %w", series.Metric, err)
+				}
+			}
+			prev = p.H
+		}
+	}
+	out := g.empty()
+	for i, h := range merged {
+		if h != nil && h.Count > 0 {
+			out[i].Histogram = judgeHistogram(h)
+		}
+	}
+	return out, nil
+}
+
+// histogramIncrease returns what cur has more than prev, of which any bucket
+// that fell tells that it was reset. A change of resolution between the two is
+// brought down to the coarser one.
+func histogramIncrease(prev, cur *histogram.FloatHistogram) (*histogram.FloatHistogram, error) {
+	inc := cur.Copy()
+	inc.CounterResetHint = histogram.GaugeType // differences are no counters
+	if prev == nil {
+		return inc, nil
+	}
+	// The hints are about the neighbour in the chunk, which is not always the
+	// neighbour here; compare the numbers themselves.
+	a, b := *cur, *prev
+	a.CounterResetHint, b.CounterResetHint = histogram.UnknownCounterReset, histogram.UnknownCounterReset
+	// A finer resolution than before counts as a reset in PromQL; between two
+	// resolutions we compare at the coarser one instead.
+	cmp := &a
+	if a.Schema > b.Schema {
+		cmp = a.CopyToSchema(b.Schema)
+	}
+	if cmp.DetectReset(&b) {
+		return inc, nil
+	}
+	b.CounterResetHint = histogram.GaugeType
+	out, _, _, err := inc.Sub(&b)
+	return out, err
+}
+
+// judgeHistogram converts the layout; indexes mean the same in both.
+func judgeHistogram(h *histogram.FloatHistogram) *judge.Histogram {
+	out := &judge.Histogram{
+		Schema: int(h.Schema), Count: h.Count, Sum: h.Sum,
+		ZeroThreshold: h.ZeroThreshold, ZeroCount: h.ZeroCount,
+	}
+	for it := h.PositiveBucketIterator(); it.Next(); {
+		if b := it.At(); b.Count > 0 {
+			out.Buckets = append(out.Buckets, judge.Bucket{Index: int(b.Index), Count: b.Count})
+		}
+	}
+	return out
+}
+
+// valueSlices puts the values, taken at the ends of slices, into the slices; no
+// value is NaN. All samples must be of one series.
+func valueSlices(m promql.Matrix, g grid) ([]judge.Slice, error) {
+	out := g.empty()
+	for i := range out {
+		out[i].Value = judge.Number(math.NaN())
+	}
+	for _, series := range m {
+		if labels.Compare(series.Metric, m[0].Metric) != 0 {
+			return nil, fault.Invalid("the expression gives several series, expected one: aggregate them with sum() or another operator; among them %s and %s", m[0].Metric, series.Metric)
+		}
+		if len(series.Histograms) > 0 {
+			return nil, fault.Invalid("the expression gives histograms, expected numbers: take histogram_quantile() or histogram_count() of it")
+		}
+		for _, p := range series.Floats {
+			if i := g.index(p.T); i >= 0 {
+				out[i].Value = judge.Number(p.F)
+			}
+		}
+	}
+	return out, nil
+}
