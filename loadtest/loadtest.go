@@ -1,6 +1,29 @@
 // Package loadtest drives requests at a target at a set pace and measures
 // what the caller sees. A run reports when it started and when it finished;
 // the finished event is what a guardian validates.
+//
+// A [Test] is the definition, a [Run] one execution of it. The [Runner] starts
+// runs, keeps them in a [Store], and records test.started and test.finished
+// as change events. What does the work is a [Tool]: the built-in HTTP
+// generator or a program such as k6, both in internal/loadrun. The arithmetic
+// of a load test is here and pure: [Schedule] says when each request is due,
+// [Tally] adds up what came back.
+//
+// Arrivals are open-loop. When a request is due it is sent, whether or not
+// earlier ones were answered, and its latency counts from when it was due, so
+// a target that stalls cannot hide the stall by being sent less ("coordinated
+// omission"). A request that is due while MaxInFlight are outstanding is not
+// sent later in a burst: it is dropped and counted.
+//
+// # Lifecycle of a run
+//
+//	running → finished | failed | cancelled | lost
+//
+// The final state is stored first and the event recorded second, under an id
+// derived from the run's. [Runner.Run] repairs what a crash left between the
+// two, and calls runs lost that were running when the process died. Only a
+// run that did its work ends with test.finished; the other ends are
+// test.aborted, because nobody should judge half a test.
 package loadtest
 
 import (
@@ -22,9 +45,9 @@ type Test struct {
 	Request *Request `json:"request,omitempty"`
 	Command *Command `json:"command,omitempty"`
 
-	Duration time.Duration `json:"duration,omitempty" doc:"nanoseconds"`
-	// Stages of the arrival rate; one stage holding a constant rate is the
-	// simplest. Arrivals are open-loop: a slow target does not slow the pace.
+	Duration time.Duration `json:"duration,omitempty" doc:"nanoseconds; default the sum of the stages"`
+	// Stages of the arrival rate, which begins at zero. A stage that takes no
+	// time is a jump, so a constant rate is {To: r}, {To: r, Over: duration}.
 	Stages []Stage `json:"stages,omitempty"`
 	// Timeout of one request, default 10 s; MaxInFlight default 1,000.
 	Timeout     time.Duration `json:"timeout,omitempty"`
