@@ -9,20 +9,15 @@ import (
 	"github.com/tidegate-io/tidegate/fault"
 )
 
-// Result is the outcome of a runtime change.
-type Result struct {
-	Flag Flag `json:"flag"`
-	// Changed is false when the flag had the variant already, or when the
-	// change was made by an earlier request with the same idempotency key.
-	Changed bool `json:"changed"`
-	// Event reports the change; nil when there was nothing to change.
-	Event *change.Event `json:"event,omitempty"`
-}
-
-// Change makes a runtime change: from now on the flag's default variant is
-// c.Variant, whatever its source says. Targeting rules keep working: contexts
+// Set makes a runtime change: from now on the flag's default variant is
+// c.Variant, whatever its source says. It returns the flag as it is then and
+// the event that reports the change. Targeting rules keep working: contexts
 // for which a rule decides get what the rule says, all others the new
 // variant. To change what a rule decides, change the source.
+//
+// When the flag has that variant already nothing happens, and the event is that
+// of the runtime change that brought it about, or empty when the source did.
+// A repeated idempotency key returns the event of the first request.
 //
 // The change and its audit are stored first, then the change event, and only
 // then is the new variant served; so nothing is ever served that is not on
@@ -32,59 +27,60 @@ type Result struct {
 // KindConflict (key in several sets, flag disabled in its source, idempotency
 // key used for another change), KindUnavailable when the change is stored but
 // could not be reported yet: it is served as soon as that succeeds.
-func (m *Manager) Change(ctx context.Context, c Change) (Result, error) {
+func (m *Manager) Set(ctx context.Context, c Change) (Flag, change.Event, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f, err := m.State().Flag(c.Set, c.Key)
 	if err != nil {
-		return Result{}, err
+		return Flag{}, change.Event{}, err
 	}
 	if err := checkChange(f, c); err != nil {
-		return Result{}, err
+		return Flag{}, change.Event{}, err
 	}
 	if err := m.report(ctx); err != nil {
-		return Result{}, err
+		return Flag{}, change.Event{}, err
 	}
-	if before, ok, err := m.repeated(ctx, f, c); ok || err != nil {
-		return before, err
+	if e, ok, err := m.repeated(ctx, f, c); ok || err != nil {
+		return f, e, err
 	}
 	if f.DefaultVariant == c.Variant {
-		return Result{Flag: f}, nil
+		return m.unchanged(ctx, f)
 	}
 	a := m.audit(f, c)
 	o := Override{Set: f.Set, Key: f.Key, Variant: c.Variant, Who: c.Who, Reason: c.Reason, At: a.At, EventID: a.EventID}
 	applied, err := m.store.SetOverride(ctx, o, a, c.IdempotencyKey)
 	if err != nil {
-		return Result{}, fmt.Errorf("storing the change of flag %s: %w", f.Key, err)
+		return Flag{}, change.Event{}, fmt.Errorf("storing the change of flag %s: %w", f.Key, err)
 	}
 	if !applied {
-		return Result{}, fault.Conflict("idempotency key %q was used for another change", c.IdempotencyKey)
+		return Flag{}, change.Event{}, fault.Conflict("idempotency key %q was used for another change", c.IdempotencyKey)
 	}
 	return m.finish(ctx, f, a)
 }
 
-// ClearOverride takes the runtime change of a flag away, so that its source
-// decides again. It is audited and reported like a change.
-func (m *Manager) ClearOverride(ctx context.Context, set, key, who, reason string) (Result, error) {
+// Clear takes the runtime change of a flag away, so that its source decides
+// again. It is audited and reported like a change; without a runtime change
+// nothing happens and the event is empty.
+func (m *Manager) Clear(ctx context.Context, set, key, who, reason string) (Flag, change.Event, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f, err := m.State().Flag(set, key)
 	if err != nil {
-		return Result{}, err
+		return Flag{}, change.Event{}, err
 	}
 	if strings.TrimSpace(who) == "" {
-		return Result{}, fault.InvalidField("who", "is required: flags are not changed anonymously")
+		return Flag{}, change.Event{}, fault.InvalidField("who", "is required: flags are not changed anonymously")
 	}
 	if err := m.report(ctx); err != nil {
-		return Result{}, err
+		return Flag{}, change.Event{}, err
 	}
 	if _, ok := m.overrides[overrideKey{f.Set, f.Key}]; !ok {
-		return Result{Flag: f}, nil
+		return f, change.Event{}, nil
 	}
 	a := m.audit(f, Change{Variant: f.SourceVariant, Who: who, Reason: reason})
 	a.Note = "runtime change cleared, the source decides"
 	if err := m.store.ClearOverride(ctx, f.Set, f.Key, a); err != nil {
-		return Result{}, fmt.Errorf("clearing the runtime change of flag %s: %w", f.Key, err)
+		return Flag{}, change.Event{}, fmt.Errorf("clearing the runtime change of flag %s: %w", f.Key, err)
 	}
 	return m.finish(ctx, f, a)
 }
@@ -115,21 +111,33 @@ func (m *Manager) eventID(f Flag, c Change) string {
 }
 
 // repeated answers a request whose idempotency key was seen before.
-func (m *Manager) repeated(ctx context.Context, f Flag, c Change) (Result, bool, error) {
+func (m *Manager) repeated(ctx context.Context, f Flag, c Change) (change.Event, bool, error) {
 	if c.IdempotencyKey == "" {
-		return Result{}, false, nil
+		return change.Event{}, false, nil
 	}
 	e, err := m.recorder.Event(ctx, m.eventID(f, c))
 	if fault.Is(err, fault.KindNotFound) {
-		return Result{}, false, nil
+		return change.Event{}, false, nil
 	}
 	if err != nil {
-		return Result{}, false, err
+		return change.Event{}, false, err
 	}
 	if e.To != c.Variant {
-		return Result{}, false, fault.Conflict("idempotency key %q was used to set flag %s to %s", c.IdempotencyKey, f.Key, e.To)
+		return change.Event{}, false, fault.Conflict("idempotency key %q was used to set flag %s to %s", c.IdempotencyKey, f.Key, e.To)
 	}
-	return Result{Flag: f, Event: &e}, true, nil
+	return e, true, nil
+}
+
+// unchanged answers a request for what is in force already.
+func (m *Manager) unchanged(ctx context.Context, f Flag) (Flag, change.Event, error) {
+	if f.Override == nil {
+		return f, change.Event{}, nil
+	}
+	e, err := m.recorder.Event(ctx, f.Override.EventID)
+	if fault.Is(err, fault.KindNotFound) {
+		return f, change.Event{}, nil // older than the events that are kept
+	}
+	return f, e, err
 }
 
 func (m *Manager) audit(f Flag, c Change) Audit {
@@ -141,19 +149,19 @@ func (m *Manager) audit(f Flag, c Change) Audit {
 }
 
 // finish reports and serves a change that has just been stored.
-func (m *Manager) finish(ctx context.Context, f Flag, a Audit) (Result, error) {
+func (m *Manager) finish(ctx context.Context, f Flag, a Audit) (Flag, change.Event, error) {
 	m.unreported = &a
 	// The change is on record: the caller giving up must not stop it halfway.
 	ctx = context.WithoutCancel(ctx)
 	if err := m.report(ctx); err != nil {
-		return Result{}, err
+		return Flag{}, change.Event{}, err
 	}
 	e, err := m.recorder.Event(ctx, a.EventID)
 	if err != nil {
-		return Result{}, err
+		return Flag{}, change.Event{}, err
 	}
 	f, err = m.State().Flag(f.Set, f.Key)
-	return Result{Flag: f, Changed: true, Event: &e}, err
+	return f, e, err
 }
 
 // report records the event of a stored change and then serves the change.

@@ -107,9 +107,17 @@ func checkSources(sources []Source) error {
 // State returns what is in force now.
 func (m *Manager) State() *State { return m.state.Load() }
 
-// History returns the audit of a set or of a flag, newest first; empty
+// Flags returns all flags in force, sorted by set and key.
+func (m *Manager) Flags(context.Context) ([]Flag, error) { return slices.Clone(m.State().Flags()), nil }
+
+// Flag returns one flag; the set may be empty when only one set has the key.
+func (m *Manager) Flag(_ context.Context, set, key string) (Flag, error) {
+	return m.State().Flag(set, key)
+}
+
+// Audits returns the history of a set or of a flag, newest first; empty
 // arguments do not restrict, limit 0 means 100.
-func (m *Manager) History(ctx context.Context, set, key string, limit int) ([]Audit, error) {
+func (m *Manager) Audits(ctx context.Context, set, key string, limit int) ([]Audit, error) {
 	if limit <= 0 {
 		limit = 100
 	}
