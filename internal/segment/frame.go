@@ -1,0 +1,180 @@
+package segment
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"time"
+
+	"github.com/klauspost/compress/s2"
+	"github.com/klauspost/compress/zstd"
+)
+
+// A frame is a header and a compressed body, integers little-endian:
+//
+//	magic u32 | checksum u32 | codec u32 | stored u32 | raw u32 | body [stored]byte
+//
+// The checksum (CRC-32C) covers everything after itself. The body decompresses
+// to raw bytes of entries, each
+//
+//	arrival i64 (nanoseconds since the epoch) | length u32 | request [length]byte
+const (
+	frameMagic  = 0x31464754 // "TGF1"
+	frameHeader = 20
+	entryHeader = 12
+)
+
+// Codecs of a frame's body. S2 costs a sixth of zstd and is for data that
+// arrives; zstd is for data that stays.
+const (
+	codecS2   = 1
+	codecZstd = 2
+)
+
+// Entry is one stored request.
+type Entry struct {
+	Arrival time.Time
+	Request []byte // read-only
+}
+
+var (
+	castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+	errNoFrame = errors.New("no frame here")
+	errTorn    = errors.New("frame is cut short")
+	errSum     = errors.New("checksum does not fit")
+	errBody    = errors.New("frame body is malformed")
+)
+
+// zstdEncoder and zstdDecoder are safe for concurrent use through EncodeAll
+// and DecodeAll; both constructors fail only on invalid options.
+var (
+	zstdEncoder, _ = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20))
+	zstdDecoder, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(maxFrameBytes), zstd.WithDecoderLowmem(true))
+)
+
+// appendEntry adds one entry to an uncompressed body.
+func appendEntry(body []byte, arrival int64, request []byte) []byte {
+	body = binary.LittleEndian.AppendUint64(body, uint64(arrival))
+	body = binary.LittleEndian.AppendUint32(body, uint32(len(request)))
+	return append(body, request...)
+}
+
+// appendFrame compresses body and appends it to dst as a frame.
+func appendFrame(dst, body []byte, codec uint32) []byte {
+	at := len(dst)
+	if codec == codecZstd {
+		dst = append(dst, make([]byte, frameHeader)...)
+		dst = zstdEncoder.EncodeAll(body, dst)
+	} else {
+		need := at + frameHeader + s2.MaxEncodedLen(len(body))
+		if cap(dst) < need {
+			dst = append(make([]byte, 0, need), dst...)
+		}
+		stored := s2.Encode(dst[at+frameHeader:need], body)
+		dst = dst[:at+frameHeader+len(stored)]
+	}
+	h := dst[at:]
+	binary.LittleEndian.PutUint32(h[0:], frameMagic)
+	binary.LittleEndian.PutUint32(h[8:], codec)
+	binary.LittleEndian.PutUint32(h[12:], uint32(len(h)-frameHeader))
+	binary.LittleEndian.PutUint32(h[16:], uint32(len(body)))
+	binary.LittleEndian.PutUint32(h[4:], crc32.Checksum(h[8:], castagnoli))
+	return dst
+}
+
+// frame is one frame as read.
+type frame struct {
+	body  []byte // decompressed
+	size  int64  // on disk, header included
+	codec uint32
+}
+
+// readFrame reads and checks the frame at off, where limit bytes are there. A
+// frame that is not whole is one of the errors above; other errors are of the
+// file.
+func readFrame(r io.ReaderAt, off, limit int64) (f frame, err error) {
+	if limit < frameHeader {
+		return f, errTorn
+	}
+	var h [frameHeader]byte
+	if _, err := r.ReadAt(h[:], off); err != nil {
+		return f, readError(err)
+	}
+	stored, raw := binary.LittleEndian.Uint32(h[12:]), binary.LittleEndian.Uint32(h[16:])
+	switch {
+	case binary.LittleEndian.Uint32(h[0:]) != frameMagic:
+		return f, errNoFrame
+	case raw > maxFrameBytes || stored > maxFrameBytes*2:
+		return f, errNoFrame
+	case int64(stored) > limit-frameHeader:
+		return f, errTorn
+	}
+	buf := make([]byte, stored)
+	if _, err := r.ReadAt(buf, off+frameHeader); err != nil {
+		return f, readError(err)
+	}
+	sum := crc32.Update(crc32.Checksum(h[8:], castagnoli), castagnoli, buf)
+	if sum != binary.LittleEndian.Uint32(h[4:]) {
+		return f, errSum
+	}
+	f.size, f.codec = frameHeader+int64(stored), binary.LittleEndian.Uint32(h[8:])
+	f.body, err = decompress(f.codec, buf, int(raw))
+	return f, err
+}
+
+func readError(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errTorn
+	}
+	return fmt.Errorf("read segment: %w", err)
+}
+
+func decompress(codec uint32, stored []byte, raw int) ([]byte, error) {
+	var body []byte
+	var err error
+	switch codec {
+	case codecS2:
+		n, lenErr := s2.DecodedLen(stored)
+		if lenErr != nil || n != raw {
+			return nil, errBody
+		}
+		body, err = s2.Decode(make([]byte, 0, raw), stored)
+	case codecZstd:
+		body, err = zstdDecoder.DecodeAll(stored, make([]byte, 0, raw))
+	default:
+		return nil, errBody
+	}
+	if err != nil || len(body) != raw {
+		return nil, errBody
+	}
+	return body, nil
+}
+
+// isDamage reports whether err says that the bytes are wrong, as opposed to
+// that they could not be read.
+func isDamage(err error) bool {
+	return errors.Is(err, errNoFrame) || errors.Is(err, errTorn) || errors.Is(err, errSum) || errors.Is(err, errBody)
+}
+
+// eachEntry visits the entries of a decompressed body.
+func eachEntry(body []byte, visit func(arrival int64, request []byte) error) error {
+	for len(body) > 0 {
+		if len(body) < entryHeader {
+			return errBody
+		}
+		arrival := int64(binary.LittleEndian.Uint64(body))
+		n := binary.LittleEndian.Uint32(body[8:])
+		body = body[entryHeader:]
+		if uint64(n) > uint64(len(body)) {
+			return errBody
+		}
+		if err := visit(arrival, body[:n:n]); err != nil {
+			return err
+		}
+		body = body[n:]
+	}
+	return nil
+}

@@ -1,0 +1,256 @@
+package segment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// tinyFrame is the mean frame size, before compression, below which a sealed
+// segment is regrouped at once.
+const tinyFrame = 32 << 10
+
+// Run seals, indexes, syncs, re-encodes and retires segments until ctx ends.
+// What fails is logged and tried again.
+func (l *Log[S]) Run(ctx context.Context) error {
+	tick := time.NewTicker(l.cfg.SyncEvery)
+	defer tick.Stop()
+	for {
+		l.maintain(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		case <-l.wake:
+		}
+	}
+}
+
+// maintain does everything that is due now.
+func (l *Log[S]) maintain(ctx context.Context) {
+	l.sealByAge()
+	if err := l.retire(); err != nil {
+		l.cfg.Logger.Warn("retention", "error", err)
+	}
+	reencoded := false
+	v := l.View()
+	defer v.Close()
+	for i := len(v.parts) - 1; i >= 0; i-- { // oldest first
+		p := v.parts[i]
+		if ctx.Err() != nil {
+			return
+		}
+		if err := p.sync(); err != nil {
+			l.cfg.Logger.Warn("sync", "error", err)
+		}
+		if i == 0 { // the active one
+			continue
+		}
+		if !reencoded && l.worthReencoding(p) {
+			reencoded = true // one at a time: retention and syncing must not wait
+			if err := l.reencode(ctx, p); err != nil && ctx.Err() == nil {
+				l.cfg.Logger.Warn("re-encode segment", "file", p.name, "error", err)
+			}
+			continue
+		}
+		if err := l.index(p); err != nil {
+			l.cfg.Logger.Warn("index segment", "file", p.name, "error", err)
+		}
+	}
+}
+
+func (l *Log[S]) active() *part[S] {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.parts) == 0 {
+		return nil
+	}
+	return l.parts[len(l.parts)-1]
+}
+
+// sealByAge seals an active segment that has lasted long enough.
+func (l *Log[S]) sealByAge() {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	p := l.active()
+	if p == nil || len(p.frames) == 0 || l.cfg.Clock().Sub(p.since) < l.cfg.SegmentAge {
+		return
+	}
+	l.roll()
+}
+
+// retire deletes the oldest sealed segments beyond MaxAge and MaxBytes.
+func (l *Log[S]) retire() error {
+	l.mu.Lock()
+	var total int64
+	for _, p := range l.parts {
+		p.mu.RLock()
+		total += p.bytes()
+		p.mu.RUnlock()
+	}
+	var out []*part[S]
+	for len(l.parts) > 1 {
+		p := l.parts[0]
+		p.mu.RLock()
+		tooOld := l.cfg.MaxAge > 0 && time.Unix(0, newestArrival(p.frames)).Before(l.cfg.Clock().Add(-l.cfg.MaxAge))
+		tooMuch := l.cfg.MaxBytes > 0 && total > l.cfg.MaxBytes
+		total -= p.bytes()
+		p.mu.RUnlock()
+		if !tooOld && !tooMuch {
+			break
+		}
+		out = append(out, p)
+		l.parts = l.parts[1:]
+	}
+	l.mu.Unlock()
+	var err error
+	for _, p := range out {
+		l.cfg.Logger.Info("segment retired", "file", p.name)
+		err = errors.Join(err, remove(p.name), remove(p.indexName()), p.release())
+	}
+	return err
+}
+
+func newestArrival(frames []frameInfo) int64 {
+	var newest int64
+	for _, f := range frames {
+		newest = max(newest, f.last)
+	}
+	return newest
+}
+
+func remove(name string) error {
+	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// index moves the index of a sealed segment to disk.
+func (l *Log[S]) index(p *part[S]) error {
+	p.mu.RLock()
+	done, size := p.disk != nil, p.size
+	p.mu.RUnlock()
+	if done {
+		return nil
+	}
+	if err := l.writeIndex(p); err != nil {
+		return err
+	}
+	fresh := &part[S]{num: p.num, name: p.name}
+	if err := l.loadIndex(fresh, size); err != nil {
+		return fmt.Errorf("index just written: %w", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.disk, p.summaries, p.keys = fresh.disk, nil, nil
+	return nil
+}
+
+// worthReencoding reports whether a sealed segment should be rewritten: its
+// frames are tiny, or it is old enough to be worth the harder compression.
+// Damaged segments are left as they are.
+func (l *Log[S]) worthReencoding(p *part[S]) bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if len(p.frames) == 0 || len(p.damage) > 0 || p.codec == codecZstd {
+		return false
+	}
+	var raw int64
+	for _, f := range p.frames {
+		raw += f.raw
+	}
+	tiny := len(p.frames) > 1 && raw/int64(len(p.frames)) < tinyFrame
+	old := l.cfg.Clock().Sub(time.Unix(0, newestArrival(p.frames))) > l.cfg.ReencodeAfter
+	return tiny || old
+}
+
+// reencode rewrites a sealed segment with full frames and harder compression,
+// and puts the new one in its place. A crash at any point leaves either the
+// old or the new segment; the old index is removed before the change.
+func (l *Log[S]) reencode(ctx context.Context, p *part[S]) error {
+	tmp := p.name + ".tmp"
+	f, err := l.cfg.OpenFile(tmp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o640)
+	if err != nil {
+		return err
+	}
+	fresh := l.newPart(p.num, p.name, f)
+	if err := l.rewrite(ctx, p, fresh); err != nil {
+		return errors.Join(err, f.Close(), os.Remove(tmp))
+	}
+	if err := remove(p.indexName()); err != nil {
+		return errors.Join(err, f.Close(), os.Remove(tmp))
+	}
+	if err := os.Rename(tmp, p.name); err != nil {
+		return errors.Join(err, f.Close(), os.Remove(tmp))
+	}
+	if !l.replace(p, fresh) { // closed meanwhile
+		return f.Close()
+	}
+	return errors.Join(p.release(), l.index(fresh))
+}
+
+// rewrite copies all entries of p to fresh and syncs it.
+func (l *Log[S]) rewrite(ctx context.Context, p, fresh *part[S]) error {
+	if _, err := fresh.file.WriteAt(header(l.cfg.Kind), 0); err != nil {
+		return err
+	}
+	var body []byte
+	flush := func() error {
+		if len(body) == 0 {
+			return nil
+		}
+		frame := appendFrame(nil, body, codecZstd)
+		if _, err := fresh.file.WriteAt(frame, fresh.size); err != nil {
+			return err
+		}
+		if err := l.summarise(fresh, frameInfo{off: fresh.size, raw: int64(len(body))}, body); err != nil {
+			return err
+		}
+		fresh.size += int64(len(frame))
+		body = body[:0]
+		return nil
+	}
+	for n := range p.frames {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		old, err := readFrame(p.file, p.frames[n].off, p.size-p.frames[n].off)
+		if err != nil {
+			return err
+		}
+		err = eachEntry(old.body, func(arrival int64, request []byte) error {
+			if len(body) > 0 && len(body)+entryHeader+len(request) > l.cfg.FrameBytes {
+				if err := flush(); err != nil {
+					return err
+				}
+			}
+			body = appendEntry(body, arrival, request)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if err := flush(); err != nil {
+		return err
+	}
+	fresh.codec = codecZstd
+	return fresh.file.Sync()
+}
+
+// replace lists fresh in the place of p.
+func (l *Log[S]) replace(p, fresh *part[S]) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.parts {
+		if l.parts[i] == p {
+			l.parts[i] = fresh
+			return true
+		}
+	}
+	return false
+}
