@@ -74,13 +74,20 @@ type Comparison struct {
 	// Tolerance is the change, as a fraction of the baseline, that is still
 	// acceptable; default 0.05.
 	Tolerance *float64 `json:"tolerance,omitempty"`
-	// Point compares point estimates only (monspec semantics).
+	// Margin is acceptable besides, in the indicator's unit; nil means 0.005
+	// (half a percentage point) for a ratio, whose baseline may well be zero,
+	// and 0 for all else. The limit is baseline·(1 ± Tolerance) ± Margin.
+	Margin *float64 `json:"margin,omitempty"`
+	// Point compares point estimates only (monspec semantics); Margin is then
+	// 0 unless it is set.
 	Point bool `json:"point,omitempty"`
 }
 
 // Watch is an anytime-valid comparison: it may be looked at after every slice.
 type Watch struct {
+	// Tolerance and Margin are those of Comparison.
 	Tolerance *float64 `json:"tolerance,omitempty"`
+	Margin    *float64 `json:"margin,omitempty"`
 }
 
 // Run is what is kept of an earlier validation of the same objective: enough

@@ -54,6 +54,9 @@ type Result struct {
 	// MDE is the smallest regression, as a fraction of the baseline (or of
 	// the limit), that would have been seen with 95 % power; NaN if unknown.
 	MDE Number `json:"mde"`
+	// Detectable is that regression as a value in the indicator's unit: a true
+	// value this bad would have failed with 95 % power; NaN if unknown.
+	Detectable Number `json:"detectable"`
 	// Needed is how many more observations would settle an inconclusive
 	// result; 0 when unknown or not needed.
 	Needed float64 `json:"needed,omitempty"`

@@ -1,0 +1,204 @@
+package judge
+
+import (
+	"errors"
+	"math"
+)
+
+// Bounds on what is accepted as a histogram. The schemas are those of
+// OpenTelemetry (-10 … 20), which include Prometheus' (-4 … 8); 4,096 buckets
+// of schema 3 span a factor of 2^512, so a merged histogram is coarsened only
+// when the input is hostile or absurdly fine.
+const (
+	minSchema  = -10
+	maxSchema  = 20
+	maxIndex   = 1 << 30
+	maxBuckets = 4096
+)
+
+var (
+	errSchema  = errors.New("a histogram has a bucket layout that is not exponential")
+	errBuckets = errors.New("a histogram has buckets that are out of order or out of range")
+	errCount   = errors.New("a histogram has a count that is negative or not a number")
+)
+
+// validate checks what the arithmetic below relies on.
+func (h *Histogram) validate() error {
+	if h.Schema < minSchema || h.Schema > maxSchema {
+		return errSchema
+	}
+	if !isCount(h.ZeroCount) || !isCount(h.ZeroThreshold) || math.IsNaN(h.Sum) || math.IsInf(h.Sum, 0) {
+		return errCount
+	}
+	for i, b := range h.Buckets {
+		if !isCount(b.Count) {
+			return errCount
+		}
+		if b.Index < -maxIndex || b.Index > maxIndex || i > 0 && b.Index <= h.Buckets[i-1].Index {
+			return errBuckets
+		}
+	}
+	return nil
+}
+
+func isCount(f float64) bool { return f >= 0 && !math.IsInf(f, 1) }
+
+// observations counts what the buckets hold; it is preferred to Count, which
+// differs from them when NaN was observed or counts were interpolated.
+func (h *Histogram) observations() float64 {
+	n := h.ZeroCount
+	for _, b := range h.Buckets {
+		n += b.Count
+	}
+	return n
+}
+
+// bucketBelow returns the coarser bucket that holds bucket i after the schema
+// is lowered by d: (i-1)>>d + 1, since bucket i is (base^(i-1), base^i].
+func bucketBelow(i, d int) int { return (i-1)>>d + 1 }
+
+// above returns how many observations exceed x, assuming that within a bucket
+// they are spread evenly on the log scale (as Prometheus' histogram_quantile
+// does for native histograms).
+func (h *Histogram) above(x float64) float64 {
+	if x < h.ZeroThreshold || x <= 0 {
+		n := h.observations()
+		if x > 0 {
+			n -= h.ZeroCount * x / h.ZeroThreshold
+		}
+		return n
+	}
+	position := math.Log2(x) * math.Exp2(float64(h.Schema))
+	var n float64
+	for i := len(h.Buckets) - 1; i >= 0; i-- {
+		b := h.Buckets[i]
+		inside := float64(b.Index) - position // part of the bucket above x
+		if inside <= 0 {
+			break
+		}
+		n += b.Count * min(inside, 1)
+	}
+	return n
+}
+
+// merged is the sum of many histograms, dense.
+type merged struct {
+	schema        int
+	first         int // index of counts[0]
+	counts        []float64
+	zero          float64
+	zeroThreshold float64
+	n             float64
+	sum           float64
+}
+
+// mergeHistograms adds up the histograms of all slices at the coarsest schema
+// among them. It returns nil when there is not one observation.
+func mergeHistograms(slices []Slice) (*merged, error) {
+	schema, found := maxSchema, false
+	for i := range slices {
+		h := slices[i].Histogram
+		if h == nil {
+			continue
+		}
+		if err := h.validate(); err != nil {
+			return nil, err
+		}
+		schema, found = min(schema, h.Schema), true
+	}
+	if !found {
+		return nil, nil
+	}
+	low, high := indexRange(slices, schema)
+	for high-low >= maxBuckets {
+		low, high, schema = bucketBelow(low, 1), bucketBelow(high, 1), schema-1
+	}
+	m := &merged{schema: schema, first: low}
+	if high >= low {
+		m.counts = make([]float64, high-low+1)
+	}
+	for i := range slices {
+		if h := slices[i].Histogram; h != nil {
+			m.add(h)
+		}
+	}
+	if m.n <= 0 {
+		return nil, nil
+	}
+	return m, nil
+}
+
+// indexRange returns the lowest and highest populated bucket at the schema.
+func indexRange(slices []Slice, schema int) (low, high int) {
+	low, high = math.MaxInt, math.MinInt
+	for i := range slices {
+		h := slices[i].Histogram
+		if h == nil || len(h.Buckets) == 0 {
+			continue
+		}
+		d := h.Schema - schema
+		low = min(low, bucketBelow(h.Buckets[0].Index, d))
+		high = max(high, bucketBelow(h.Buckets[len(h.Buckets)-1].Index, d))
+	}
+	if low > high {
+		return 0, -1
+	}
+	return low, high
+}
+
+func (m *merged) add(h *Histogram) {
+	d := h.Schema - m.schema
+	for _, b := range h.Buckets {
+		m.counts[bucketBelow(b.Index, d)-m.first] += b.Count
+		m.n += b.Count
+	}
+	m.zero += h.ZeroCount
+	m.zeroThreshold = max(m.zeroThreshold, h.ZeroThreshold)
+	m.n += h.ZeroCount
+	m.sum += h.Sum
+}
+
+// upper returns the upper bound of counts[i].
+func (m *merged) upper(i int) float64 {
+	return math.Exp2(float64(m.first+i) * math.Exp2(-float64(m.schema)))
+}
+
+// atRank returns the value below which rank observations lie, interpolating
+// exponentially within a bucket.
+func (m *merged) atRank(rank float64) float64 {
+	if rank <= m.zero && m.zero > 0 {
+		return m.zeroThreshold * max(0, rank) / m.zero
+	}
+	rank -= m.zero
+	last := 0.0
+	for i, c := range m.counts {
+		if c == 0 {
+			continue
+		}
+		width := math.Exp2(-float64(m.schema))
+		if rank <= c {
+			position := float64(m.first+i-1) + max(0, rank)/c
+			return math.Exp2(position * width)
+		}
+		rank -= c
+		last = m.upper(i)
+	}
+	return last
+}
+
+// quantile returns the p-quantile.
+func (m *merged) quantile(p float64) float64 { return m.atRank(p * m.n) }
+
+// variance returns the variance of the observations around mean, taking each
+// bucket at its geometric centre.
+func (m *merged) variance(mean float64) float64 {
+	v := m.zero * (mean - m.zeroThreshold/2) * (mean - m.zeroThreshold/2)
+	half := math.Exp2(math.Exp2(-float64(m.schema)) / 2)
+	for i, c := range m.counts {
+		if c > 0 {
+			d := m.upper(i)/half - mean
+			v += c * d * d
+		}
+	}
+	return v / m.n
+}

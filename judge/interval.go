@@ -1,0 +1,153 @@
+package judge
+
+import (
+	"math"
+
+	"gonum.org/v1/gonum/mathext"
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+const (
+	// shownTail is the tail left on each side by the interval that is shown:
+	// the customary 95 %.
+	shownTail = 0.025
+	// oneSigma is the upper tail of a normal beyond one standard deviation.
+	oneSigma = 0.15865525393145707
+	// miss is the probability of not seeing the regression that a verdict
+	// says it could have seen, and of passing one beyond the tolerance: the
+	// 95 % power that is promised.
+	miss = 0.05
+)
+
+// bounds returns the confidence limits of the estimate that leave the given
+// probability on each side.
+func (r *reading) bounds(tail float64) (lo, hi float64) {
+	switch {
+	case r.kind == Ratio:
+		k := r.deflate(tail)
+		return clopperPearson(r.bad/k, r.n/k, tail)
+	case r.kind == Rate:
+		k := r.deflate(tail)
+		lo, hi = garwood(r.n/k, tail)
+		return lo * k / r.seconds, hi * k / r.seconds
+	case r.quantile > 0:
+		return r.quantileBounds(tail)
+	}
+	if math.IsNaN(r.se) {
+		return math.Inf(-1), math.Inf(1)
+	}
+	h := tQuantile(tail, r.df) * r.se
+	if r.positive {
+		f := math.Exp(h / r.estimate)
+		return r.estimate / f, r.estimate * f
+	}
+	return r.estimate - h, r.estimate + h
+}
+
+// deflate returns what counts are divided by to be worth independent ones:
+// the inflation, and for its being estimated the squared ratio of Student's
+// to the normal quantile (Korn & Graubard 1998, Survey Methodology 24(2)).
+func (r *reading) deflate(tail float64) float64 {
+	if math.IsInf(r.df, 1) {
+		return r.phi
+	}
+	t := tQuantile(tail, r.df) / zQuantile(tail)
+	if math.IsNaN(t) { // tail = 1/2
+		t = 1
+	}
+	return r.phi * t * t
+}
+
+// quantileBounds inverts the binomial distribution of the number of
+// observations beyond the true quantile, with the skewness term of the
+// Cornish–Fisher expansion (Hahn & Meeker, Statistical Intervals, section 5.2
+// for the order statistics; Fisher & Cornish 1960 for the expansion). Where
+// the sample is too small to bound the quantile the bound is infinite.
+func (r *reading) quantileBounds(tail float64) (lo, hi float64) {
+	n := r.n / r.deflate(tail)
+	q := 1 - r.quantile
+	z := zQuantile(tail)
+	sd := math.Sqrt(n * q * (1 - q))
+	skew := (z*z - 1) * (1 - 2*q) / 6
+	most := n*q + z*sd + skew + 0.5
+	least := n*q - z*sd + skew - 0.5
+	lo, hi = 0, math.Inf(1)
+	if most < n {
+		lo = r.hist.atRank((1 - most/n) * r.n)
+	}
+	if least > 0 {
+		hi = r.hist.atRank((1 - least/n) * r.n)
+	}
+	return min(lo, r.estimate), max(hi, r.estimate)
+}
+
+// clopperPearson returns the exact limits of a binomial proportion (Clopper &
+// Pearson 1934, Biometrika 26); x and n may be fractional.
+func clopperPearson(x, n, tail float64) (lo, hi float64) {
+	lo, hi = 0, 1
+	if x > 0 {
+		lo = betaQuantile(tail, x, n-x+1)
+	}
+	if x < n {
+		hi = betaQuantile(1-tail, x+1, n-x)
+	}
+	return lo, hi
+}
+
+// garwood returns the exact limits of a Poisson mean (Garwood 1936,
+// Biometrika 28).
+func garwood(x, tail float64) (lo, hi float64) {
+	if x > 0 {
+		lo = gammaQuantile(tail, x)
+	}
+	return lo, gammaQuantile(1-tail, x+1)
+}
+
+// manyCounts is from where normal approximations of count distributions are
+// used: their relative error there is below 1e-3 of a standard deviation and
+// the exact inversions lose digits.
+const manyCounts = 1e7
+
+func betaQuantile(p, a, b float64) float64 {
+	if a+b > manyCounts {
+		m := a / (a + b)
+		x := m + zQuantile(1-p)*math.Sqrt(m*(1-m)/(a+b+1))
+		if a > 1e3 && b > 1e3 {
+			return min(max(x, 0), 1)
+		}
+		if a <= b { // rare: the gamma limit of the beta distribution
+			return min(gammaQuantile(p, a)/(a+b), 1)
+		}
+		return max(1-gammaQuantile(1-p, b)/(a+b), 0)
+	}
+	return mathext.InvRegIncBeta(a, b, p)
+}
+
+func gammaQuantile(p, shape float64) float64 {
+	if shape > manyCounts {
+		return max(0, shape+zQuantile(1-p)*math.Sqrt(shape))
+	}
+	return mathext.GammaIncRegInv(shape, p)
+}
+
+// zQuantile returns the value a standard normal exceeds with probability tail.
+func zQuantile(tail float64) float64 { return math.Sqrt2 * math.Erfinv(1-2*tail) }
+
+// zTail returns the probability that a standard normal exceeds z.
+func zTail(z float64) float64 { return math.Erfc(z/math.Sqrt2) / 2 }
+
+// tQuantile returns the value that Student's t exceeds with probability tail.
+func tQuantile(tail, df float64) float64 {
+	if df > 1e6 {
+		return zQuantile(tail)
+	}
+	return -distuv.StudentsT{Sigma: 1, Nu: df}.Quantile(tail)
+}
+
+// tTail returns the probability that Student's t exceeds t.
+func tTail(t, df float64) float64 {
+	if df > 1e6 || math.IsInf(t, 0) {
+		return zTail(t)
+	}
+	return distuv.StudentsT{Sigma: 1, Nu: df}.CDF(-t)
+}
