@@ -259,3 +259,26 @@ func quoteIfNeeded(v string) string {
 	}
 	return v
 }
+
+// TagCriterion writes the criterion that asks for a tag with a value, or only
+// for the presence of the tag when the value is empty, for joining with other
+// criteria by commas.
+func TagCriterion(key, value string) string {
+	text := escapeTagKey(key)
+	if value != "" {
+		text += ":" + value
+	}
+	return "tag(" + quote(text) + ")"
+}
+
+// IDCriterion writes the criterion that asks for any of the entity ids.
+func IDCriterion(ids ...string) string {
+	quoted := make([]string, len(ids))
+	for i, id := range ids {
+		quoted[i] = quote(id)
+	}
+	return "entityId(" + strings.Join(quoted, ",") + ")"
+}
+
+// TypeCriterion writes the criterion that asks for a type of entity.
+func TypeCriterion(name string) string { return "type(" + quote(name) + ")" }
