@@ -70,6 +70,8 @@ type FailureGroup struct {
 	SeenBefore bool `json:"seenBefore"`
 	// Exemplars are up to five traces, newest first.
 	Exemplars []Exemplar `json:"exemplars"`
+	// Note says what limits the finding: the called side left no span.
+	Note string `json:"note,omitempty"`
 }
 
 // Hop is one service call on a path.

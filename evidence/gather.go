@@ -102,6 +102,8 @@ type gathering struct {
 	out *Evidence
 	// groups carry what ranking needs beyond what is shown.
 	groups []*group
+	// slowGroup stands for the requests that became slow.
+	slowGroup *group
 }
 
 // gap notes what could not be looked at.

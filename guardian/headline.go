@@ -31,7 +31,11 @@ func headline(v Validation, g Guardian, measured []measurement) string {
 		}
 		switch c, ok := v.Evidence.Cause(); {
 		case ok:
-			said += fmt.Sprintf(" since %s, %s before the first failure", effect(c.Event), ago(c.SecondsBefore))
+			first := "failure"
+			if len(v.Evidence.Failures) == 0 {
+				first = "slow request"
+			}
+			said += fmt.Sprintf(" since %s, %s before the first %s", effect(c.Event), ago(c.SecondsBefore), first)
 		case v.Evidence != nil && len(v.Evidence.Failures) > 0:
 			f := v.Evidence.Failures[0]
 			said += fmt.Sprintf("; the failures begin in %s, %s", f.Service, f.Operation)
