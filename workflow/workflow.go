@@ -111,14 +111,29 @@ type StepRun struct {
 	Finished time.Time       `json:"finished,omitzero"`
 }
 
-// Store keeps runs. Safe for concurrent use.
+// Lease is the right to work on a run until a time. Owner names a process's
+// engine; it must differ between replicas and between restarts.
+type Lease struct {
+	Owner string
+	Until time.Time
+}
+
+// Store keeps runs. Safe for concurrent use, by several processes; what
+// returned without an error survives a crash.
 type Store interface {
 	// Create stores a new run; false when the id exists already.
 	Create(ctx context.Context, r Run) (created bool, err error)
-	Update(ctx context.Context, r Run) error
+	// Claimable returns ids of pending and running runs that nobody holds at
+	// now, oldest first.
+	Claimable(ctx context.Context, now time.Time, limit int) ([]string, error)
+	// Claim takes the lease and returns the run as it is stored; false when
+	// the run is finished or another owner's lease has not ended at now.
+	Claim(ctx context.Context, id string, l Lease, now time.Time) (r Run, ok bool, err error)
+	// Save stores the run and extends the lease to l.Until (or ends it); a
+	// fault of KindConflict when l.Owner does not hold the run any more.
+	Save(ctx context.Context, r Run, l Lease) error
+	// Run returns one run, or a fault of KindNotFound.
 	Run(ctx context.Context, id string) (Run, error)
 	// Runs returns the newest first; an empty workflow does not restrict.
 	Runs(ctx context.Context, workflow string, limit int) ([]Run, error)
-	// Unfinished returns pending and running runs, oldest first.
-	Unfinished(ctx context.Context) ([]Run, error)
 }
