@@ -1,0 +1,60 @@
+package httpapi
+
+import (
+	"context"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/tidegate-io/tidegate/workflow"
+)
+
+// Workflows lists definitions and their runs.
+type Workflows interface {
+	Workflows(ctx context.Context) ([]workflow.Workflow, error)
+	WorkflowRun(ctx context.Context, id string) (workflow.Run, error)
+	WorkflowRuns(ctx context.Context, name string, limit int) ([]workflow.Run, error)
+}
+
+// WorkflowItem is a workflow in a list.
+type WorkflowItem struct {
+	Workflow workflow.Workflow `json:"workflow"`
+	Last     *workflow.Run     `json:"last,omitempty"`
+}
+
+func (a *server) registerWorkflows(api huma.API) {
+	type list struct {
+		Workflows []WorkflowItem `json:"workflows"`
+	}
+	huma.Get(api, "/v1/workflows", call(a, func(ctx context.Context, _ *struct{}) (list, error) {
+		all, err := a.Workflows.Workflows(ctx)
+		if err != nil {
+			return list{}, err
+		}
+		out := list{Workflows: []WorkflowItem{}}
+		for _, w := range all {
+			item := WorkflowItem{Workflow: w}
+			runs, err := a.Workflows.WorkflowRuns(ctx, w.Name, 1)
+			if err != nil {
+				return list{}, err
+			}
+			if len(runs) > 0 {
+				item.Last = &runs[0]
+			}
+			out.Workflows = append(out.Workflows, item)
+		}
+		return out, nil
+	}))
+	type runs struct {
+		Runs []workflow.Run `json:"runs"`
+	}
+	huma.Get(api, "/v1/workflow-runs", call(a, func(ctx context.Context, in *struct {
+		Workflow string `query:"workflow"`
+		Limit    int    `query:"limit" default:"50" minimum:"1" maximum:"500"`
+	}) (runs, error) {
+		list, err := a.Workflows.WorkflowRuns(ctx, in.Workflow, in.Limit)
+		return runs{nonNil(list)}, err
+	}), named("list-workflow-runs"))
+	huma.Get(api, "/v1/workflow-runs/{id}", call(a, func(ctx context.Context, in *byID) (workflow.Run, error) {
+		return a.Workflows.WorkflowRun(ctx, in.ID)
+	}), named("get-workflow-run"))
+}
