@@ -1,0 +1,161 @@
+package otlp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/metadata"
+	"github.com/prometheus/prometheus/storage"
+
+	"github.com/tidegate-io/tidegate/telemetry"
+)
+
+// metricSettled marks the last slot whose counts are all in the store: its
+// value is the end of the slot in unix seconds. It is committed after the
+// counts; recovery starts from it.
+const metricSettled = "tidegate_span_metrics_settled_timestamp_seconds"
+
+// Idle series are written again this often, so that they do not go stale, and
+// forgotten after so long without a span; both in time of slots.
+const (
+	heartbeat = time.Minute
+	idle      = time.Hour
+)
+
+// row is what one slot writes of one series.
+type row struct {
+	series        *series
+	first         bool // a zero goes before it
+	calls, failed float64
+	duration      *histogram.Histogram
+}
+
+// page is what one slot writes.
+type page struct {
+	slot int64
+	rows []row
+}
+
+// due returns the next page to write given that nothing arrives any more before
+// horizon; ok is false while there is none. Empty slots are skipped.
+func (m *spanMetrics) due(horizon int64) (p page, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	// slot k is over when k·slot + grace < horizon
+	last := ceilDiv(horizon-m.grace, m.slot) - 1
+	if last <= m.settled {
+		return page{}, false
+	}
+	k := last
+	for open := range m.open {
+		k = min(k, open)
+	}
+	p.slot = k
+	for _, s := range m.open[k] {
+		s.settle(k, &m.pool)
+	}
+	delete(m.open, k)
+	m.settled = k
+	beat, forget := heartbeat.Nanoseconds()/m.slot, idle.Nanoseconds()/m.slot
+	for s := range m.all {
+		switch {
+		case s.active == k || s.written > 0 && k-s.written >= beat && k-s.active < forget:
+			p.rows = append(p.rows, row{
+				series: s, first: s.written == 0,
+				calls: float64(s.total.count), failed: float64(s.totalFailed),
+				duration: s.total.native(),
+			})
+			s.written = k
+		case k-s.active >= forget && len(s.pending) == 0:
+			s.drop()
+			delete(m.all, s)
+		}
+	}
+	return p, true
+}
+
+// write commits a page, and then the mark that says so. Writing a page again
+// changes nothing.
+func (m *spanMetrics) write(ctx context.Context, store Metrics, p page) error {
+	end := m.slotEnd(p.slot).UnixMilli()
+	if len(p.rows) > 0 {
+		app := store.Appender(ctx)
+		for i := range p.rows {
+			if err := p.rows[i].append(app, end, end-m.slot/1e6+1); err != nil {
+				return errors.Join(fmt.Errorf("span metrics: %w", err), app.Rollback())
+			}
+		}
+		if err := app.Commit(); err != nil {
+			return fmt.Errorf("span metrics: %w", err)
+		}
+	}
+	app := store.Appender(ctx)
+	mark := labels.FromStrings(labels.MetricName, metricSettled)
+	if err := appendSample(app, &column{name: metricSettled, labels: mark}, end, float64(end)/1000, nil); err != nil {
+		return errors.Join(fmt.Errorf("span metrics: %w", err), app.Rollback())
+	}
+	if err := app.Commit(); err != nil {
+		return fmt.Errorf("span metrics: %w", err)
+	}
+	return nil
+}
+
+// append writes the row at the time end, and before it, where the series is
+// new, a zero at the beginning of the slot: what a series starts with is then a
+// difference too, and a restart from zero is visible as one.
+func (r *row) append(app storage.AppenderV2, end, begin int64) error {
+	s := r.series
+	if r.first {
+		zero := &histogram.Histogram{Schema: schema, ZeroThreshold: zeroThreshold}
+		if err := r.at(app, begin, 0, 0, zero); err != nil {
+			return fmt.Errorf("%s: %w", s.duration.labels, err)
+		}
+	}
+	if err := r.at(app, end, r.calls, r.failed, r.duration); err != nil {
+		return fmt.Errorf("%s: %w", s.duration.labels, err)
+	}
+	return nil
+}
+
+func (r *row) at(app storage.AppenderV2, t int64, calls, failed float64, h *histogram.Histogram) error {
+	s := r.series
+	if err := appendSample(app, &s.calls, t, calls, nil); err != nil {
+		return err
+	}
+	if s.failed.name != "" {
+		if err := appendSample(app, &s.failed, t, failed, nil); err != nil {
+			return err
+		}
+	}
+	return appendSample(app, &s.duration, t, 0, h)
+}
+
+// appendSample appends in order. A sample that is there already, as after a
+// crash between the writing and the mark, is not written twice.
+func appendSample(app storage.AppenderV2, c *column, t int64, v float64, h *histogram.Histogram) error {
+	ref, err := app.Append(c.ref, c.labels, 0, t, v, h, nil, storage.AOptions{
+		MetricFamilyName: c.name, Metadata: families[c.name], RejectOutOfOrder: true,
+	})
+	switch {
+	case err == nil:
+		c.ref = ref
+		return nil
+	case errors.Is(err, storage.ErrDuplicateSampleForTimestamp), errors.Is(err, storage.ErrOutOfOrderSample):
+		return nil
+	}
+	return err
+}
+
+var families = map[string]metadata.Metadata{
+	telemetry.MetricCalls:         {Type: model.MetricTypeCounter, Help: "Spans."},
+	telemetry.MetricDuration:      {Type: model.MetricTypeHistogram, Unit: "seconds", Help: "Durations of spans."},
+	telemetry.MetricGraphRequests: {Type: model.MetricTypeCounter, Help: "Calls between two services."},
+	telemetry.MetricGraphFailed:   {Type: model.MetricTypeCounter, Help: "Failed calls between two services."},
+	telemetry.MetricGraphDuration: {Type: model.MetricTypeHistogram, Unit: "seconds", Help: "Durations of calls between two services, as the server saw them."},
+	metricSettled:                 {Type: model.MetricTypeGauge, Unit: "seconds", Help: "Spans that ended before this time are counted."},
+}
