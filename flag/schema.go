@@ -59,9 +59,18 @@ func deepest(e *jsonschema.ValidationError) *jsonschema.ValidationError {
 	best := e
 	for i, c := range e.Causes {
 		d := deepest(c)
-		if i == 0 || len(d.InstanceLocation) > len(best.InstanceLocation) {
+		if i == 0 || telling(d) > telling(best) {
 			best = d
 		}
 	}
 	return best
+}
+
+// telling ranks a problem: the deeper the better, but those of variants count
+// little more than nothing, because variants of one kind of flag are wrong for all the other kinds.
+func telling(e *jsonschema.ValidationError) int {
+	if at := e.InstanceLocation; len(at) > 2 && at[2] == "variants" {
+		return 3
+	}
+	return 2 * len(e.InstanceLocation)
 }
