@@ -68,6 +68,7 @@ func Judge(opts Options, inputs []Input) Verdict {
 	}
 	settle(list, v.Alpha)
 	for i, a := range list {
+		a.distrustSilence()
 		if a.result.Role == RoleInfo {
 			a.inform()
 		}
@@ -119,10 +120,57 @@ func (a *assessment) choose(opts *Options, in *Input, now *reading) {
 			return
 		}
 		a.test = t
+	case o.Comparison != nil, o.Watch != nil:
+		base := a.readBaseline(in)
+		if base == nil {
+			return
+		}
+		a.power = power(true)
+		a.compare(opts, in, now, base)
 	default:
 		res.Status = StatusInfo
 		res.Why = fmt.Sprintf("%s was %s%s.", res.subject(), res.format(now.estimate), res.among())
 	}
+}
+
+// readBaseline reads the other side, or finishes the result without one.
+func (a *assessment) readBaseline(in *Input) *reading {
+	res := &a.result
+	if in.Baseline == nil {
+		res.Status, res.Why = StatusInconclusive, "there is no baseline to compare with."
+		return nil
+	}
+	if in.Baseline.Kind != in.Sample.Kind || in.Baseline.Unit != in.Sample.Unit {
+		res.Status = StatusError
+		res.Why = fmt.Sprintf("the baseline is a %s in %q, the candidate a %s in %q: they cannot be compared.",
+			in.Baseline.Kind, in.Baseline.Unit, in.Sample.Kind, in.Sample.Unit)
+		return nil
+	}
+	base, bad := read(&in.Objective, in.Baseline)
+	if bad != nil {
+		res.Status, res.Why = bad.status, "in the baseline "+bad.why+"."
+		return nil
+	}
+	return base
+}
+
+// compare prepares the test against the baseline.
+func (a *assessment) compare(opts *Options, in *Input, now, base *reading) {
+	o, alpha := &in.Objective, opts.Alpha
+	if alpha == 0 {
+		alpha = defaultAlpha
+	}
+	if o.Watch != nil {
+		accept := acceptableOf(o.Watch.Tolerance, o.Watch.Margin, now.kind, false)
+		a.test = newWatch(o, now, base, &in.Sample, in.Baseline, accept, alpha)
+		return
+	}
+	accept := acceptableOf(o.Comparison.Tolerance, o.Comparison.Margin, now.kind, o.Comparison.Point)
+	if o.Comparison.Point {
+		comparePoint(o, now, base, accept, &a.result)
+		return
+	}
+	a.test = newComparison(o, now, base, accept, alpha)
 }
 
 func emptyResult(o *Objective, s *Sample) Result {
@@ -194,6 +242,15 @@ func (r *Result) learning(in *Input, missing int) {
 	}
 	r.Why = fmt.Sprintf("%s was %s; still learning, %d more good %s needed before it is judged%s.",
 		r.subject(), r.format(float64(r.Estimate)), missing, noun, r.among())
+}
+
+// distrustSilence takes back a pass without a single request: a rate of zero is
+// a measurement, and can fail, but no traffic proves nothing.
+func (a *assessment) distrustSilence() {
+	r := &a.result
+	if r.Kind == Rate && r.N == 0 && (r.Status == StatusPass || r.Status == StatusWarn) {
+		r.Status, r.Why = StatusInconclusive, "there was not one request in the window; no traffic proves nothing."
+	}
 }
 
 // inform takes the decision out of a result that decides nothing; that there

@@ -20,8 +20,9 @@ type reading struct {
 	df  float64 // degrees of freedom behind phi or se
 	se  float64 // standard error of a mean or value, in its unit; NaN for one point
 
-	positive bool    // can be judged on the log scale
-	hist     *merged // of a distribution
+	positive bool      // can be judged on the log scale
+	hist     *merged   // of a distribution
+	points   []float64 // of a value, without gaps
 	slices   int
 }
 
@@ -183,6 +184,7 @@ func readValue(s *Sample) (*reading, *unreadable) {
 	if len(points) == 0 {
 		return nil, noData("there are no data in the window")
 	}
+	r.points = points
 	r.n = float64(len(points))
 	r.estimate = meanOf(points)
 	if math.IsInf(r.estimate, 0) || math.IsNaN(r.estimate) {

@@ -47,6 +47,9 @@ func (o *Objective) validateCriterion() error {
 	case o.Comparison != nil:
 		return errors.Join(validateTolerance(o.Comparison.Tolerance), validateTolerance(o.Comparison.Margin))
 	case o.Watch != nil:
+		if o.Worse == WorseEither {
+			return errors.New("a watch needs one direction: worse must be higher or lower")
+		}
 		return errors.Join(validateTolerance(o.Watch.Tolerance), validateTolerance(o.Watch.Margin))
 	}
 	return nil
