@@ -42,33 +42,30 @@ func seconds(v float64) string {
 	return short(v*1e6) + " µs"
 }
 
-// short writes three significant digits, whole numbers in full up to a
-// million, thousands separated.
+// short writes three significant digits, whole numbers in full, thousands
+// separated.
 func short(v float64) string {
-	a := math.Abs(v)
+	if v < 0 {
+		return "−" + short(-v)
+	}
 	switch {
-	case a == 0:
+	case v == 0:
 		return "0"
-	case a >= 1e15 || a < 1e-6:
+	case v >= 1e15 || v < 1e-6:
 		return strconv.FormatFloat(v, 'g', 3, 64)
-	case a >= 1000 || v == math.Trunc(v):
+	case v >= 1000 || v == math.Trunc(v):
 		return thousands(strconv.FormatFloat(math.Round(v), 'f', 0, 64))
 	}
-	digits := max(0, 2-int(math.Floor(math.Log10(a))))
-	s := strconv.FormatFloat(v, 'f', digits, 64)
-	if digits > 0 {
+	s := strconv.FormatFloat(v, 'f', max(0, 2-int(math.Floor(math.Log10(v)))), 64)
+	if strings.Contains(s, ".") {
 		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
 	}
 	return s
 }
 
 func thousands(s string) string {
-	sign := ""
-	if strings.HasPrefix(s, "-") {
-		sign, s = "−", s[1:]
-	}
 	for i := len(s) - 3; i > 0; i -= 3 {
 		s = s[:i] + "," + s[i:]
 	}
-	return sign + s
+	return s
 }
