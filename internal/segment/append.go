@@ -185,8 +185,5 @@ func (l *Log[S]) roll() {
 	l.mu.Lock()
 	l.parts = append(l.parts, p)
 	l.mu.Unlock()
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
+	l.nudge()
 }

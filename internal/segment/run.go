@@ -38,6 +38,11 @@ func (l *Log[S]) maintain(ctx context.Context) {
 	reencoded := false
 	v := l.View()
 	defer v.Close()
+	defer func() {
+		if reencoded { // there may be more to do, once everything else had its turn
+			l.nudge()
+		}
+	}()
 	for i := len(v.parts) - 1; i >= 0; i-- { // oldest first
 		p := v.parts[i]
 		if ctx.Err() != nil {
@@ -112,6 +117,14 @@ func (l *Log[S]) retire() error {
 		err = errors.Join(err, remove(p.name), remove(p.indexName()), p.release())
 	}
 	return err
+}
+
+// nudge makes Run look for work now.
+func (l *Log[S]) nudge() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
 }
 
 func newestArrival(frames []frameInfo) int64 {

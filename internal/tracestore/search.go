@@ -1,0 +1,239 @@
+package tracestore
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/tidegate-io/tidegate/internal/otlp/wire"
+	"github.com/tidegate-io/tidegate/internal/segment"
+	"github.com/tidegate-io/tidegate/telemetry"
+)
+
+const (
+	defaultLimit = 20
+	maxLimit     = 10_000
+	// readAhead is how many traces are read from their frames at a time.
+	readAhead = 32
+)
+
+// Traces yields whole traces with a span that satisfies q, newest first by
+// that span's start.
+func (s *Store) Traces(ctx context.Context, q telemetry.TraceQuery) iter.Seq2[*telemetry.Trace, error] {
+	return func(yield func(*telemetry.Trace, error) bool) {
+		v := s.log.View()
+		defer v.Close()
+		ids, err := search(ctx, v, q)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for chunk := range slices.Chunk(ids, readAhead) {
+			traces, err := collect(ctx, v, chunk)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, t := range traces {
+				// Retention does not touch an open view; only damage noticed
+				// since the search can have taken a trace away.
+				if t != nil && !yield(t, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// search returns the ids of the matching traces, newest first.
+func search(ctx context.Context, v *segment.View[*summary], q telemetry.TraceQuery) ([]telemetry.TraceID, error) {
+	f := newFinder(q)
+	segments, err := candidates(v, &q)
+	if err != nil {
+		return nil, err
+	}
+	for _, seg := range segments {
+		if f.done(seg.lastStart) {
+			break
+		}
+		frames, err := seg.frames(&q)
+		if err != nil {
+			return nil, err
+		}
+		for _, fr := range frames {
+			if f.done(fr.lastStart) {
+				break
+			}
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			if err := seg.Frame(fr.n).Entries(f.entry); err != nil {
+				return nil, err
+			}
+			f.settle()
+		}
+	}
+	return f.newest(), nil
+}
+
+// candidate is a segment that may hold matches.
+type candidate struct {
+	segment.Segment[*summary]
+	lastStart uint64 // no span in it starts later
+}
+
+// candidates returns the segments that may match, by their newest span.
+func candidates(v *segment.View[*summary], q *telemetry.TraceQuery) ([]candidate, error) {
+	var out []candidate
+	for _, seg := range v.Segments() {
+		if digest, ok := seg.Digest(); ok {
+			if digest.may(q) {
+				out = append(out, candidate{seg, digest.lastStart})
+			}
+			continue
+		}
+		sums, err := seg.Summaries()
+		if err != nil {
+			return nil, err
+		}
+		var last uint64
+		for _, sum := range sums {
+			last = max(last, sum.lastStart)
+		}
+		out = append(out, candidate{seg, last})
+	}
+	slices.SortStableFunc(out, func(a, b candidate) int { return cmp.Compare(b.lastStart, a.lastStart) })
+	return out, nil
+}
+
+type frameRef struct {
+	n         int
+	lastStart uint64
+}
+
+// frames returns the frames that may match, by their newest span.
+func (c candidate) frames(q *telemetry.TraceQuery) ([]frameRef, error) {
+	sums, err := c.Summaries()
+	if err != nil {
+		return nil, err
+	}
+	var out []frameRef
+	for n, sum := range sums {
+		if sum.may(q) {
+			out = append(out, frameRef{n, sum.lastStart})
+		}
+	}
+	slices.SortFunc(out, func(a, b frameRef) int { return cmp.Or(cmp.Compare(b.lastStart, a.lastStart), b.n-a.n) })
+	return out, nil
+}
+
+// finder collects matching trace ids with the start of their newest match.
+type finder struct {
+	q        telemetry.TraceQuery
+	limit    int
+	from, to uint64
+	starts   map[telemetry.TraceID]uint64
+	floor    uint64 // start of the limit-th newest match so far; 0 while there are fewer
+	resource []byte // the resource last looked at, in the current entry
+	covered  bool   // whether it satisfies the query
+	fresh    bool   // no resource has been looked at in the current entry
+}
+
+func newFinder(q telemetry.TraceQuery) *finder {
+	f := &finder{q: q, limit: q.Limit, to: ^uint64(0), starts: map[telemetry.TraceID]uint64{}}
+	if f.limit <= 0 {
+		f.limit = defaultLimit
+	}
+	f.limit = min(f.limit, maxLimit)
+	f.from = nanos(q.From)
+	if !q.To.IsZero() {
+		f.to = nanos(q.To)
+	}
+	return f
+}
+
+// nanos returns nanoseconds since the epoch, 0 for anything before it.
+func nanos(t time.Time) uint64 {
+	if t.IsZero() || t.Before(time.Unix(0, 0)) {
+		return 0
+	}
+	return uint64(t.UnixNano())
+}
+
+// done reports whether nothing that starts at or before last can be among the
+// newest matches any more.
+func (f *finder) done(last uint64) bool { return f.floor > last }
+
+func (f *finder) entry(e segment.Entry) error {
+	f.fresh = true
+	return wire.Walk(e.Request, func(res *wire.Resource, _ []byte, span *wire.Span) error {
+		if f.fresh || !sameBytes(f.resource, res.Raw) {
+			f.resource, f.covered, f.fresh = res.Raw, f.q.Covers(res.Ref()), false
+		}
+		if f.covered && f.matches(res, span) {
+			f.starts[span.TraceID] = max(f.starts[span.TraceID], span.Start)
+		}
+		return nil
+	})
+}
+
+// matches checks the conditions, cheap ones first.
+func (f *finder) matches(res *wire.Resource, span *wire.Span) bool {
+	q := &f.q
+	d := span.Duration()
+	switch {
+	case span.Defect != wire.Sound,
+		span.Start < f.from || span.Start >= f.to,
+		q.Status != "" && span.Status != statusCode(q.Status),
+		q.MinDuration > 0 && d < uint64(q.MinDuration),
+		q.MaxDuration > 0 && d > uint64(q.MaxDuration),
+		q.Operation != "" && string(span.Name) != q.Operation:
+		return false
+	}
+	if q.ExceptionType != "" {
+		found := false
+		span.Exceptions(func(typ []byte) { found = found || string(typ) == q.ExceptionType })
+		if !found {
+			return false
+		}
+	}
+	for key, want := range q.Attributes {
+		if got, ok := span.Attribute(res, key); !ok || got != want {
+			return false
+		}
+	}
+	return true
+}
+
+// settle updates the floor and forgets matches below it.
+func (f *finder) settle() {
+	if len(f.starts) < f.limit {
+		return
+	}
+	starts := make([]uint64, 0, len(f.starts))
+	for _, s := range f.starts {
+		starts = append(starts, s)
+	}
+	slices.Sort(starts)
+	f.floor = starts[len(starts)-f.limit]
+	for id, s := range f.starts {
+		if s < f.floor {
+			delete(f.starts, id)
+		}
+	}
+}
+
+// newest returns the ids found, newest first, at most limit.
+func (f *finder) newest() []telemetry.TraceID {
+	ids := make([]telemetry.TraceID, 0, len(f.starts))
+	for id := range f.starts {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b telemetry.TraceID) int {
+		return cmp.Or(cmp.Compare(f.starts[b], f.starts[a]), bytes.Compare(a[:], b[:]))
+	})
+	return ids[:min(len(ids), f.limit)]
+}

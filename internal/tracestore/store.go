@@ -1,0 +1,232 @@
+package tracestore
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/tidegate-io/tidegate/fault"
+	"github.com/tidegate-io/tidegate/internal/otlp/wire"
+	"github.com/tidegate-io/tidegate/internal/segment"
+	"github.com/tidegate-io/tidegate/telemetry"
+)
+
+// Config configures a [Store]. Only Dir is required; the defaults of the
+// others are those of segment.Config unless said otherwise.
+type Config struct {
+	Dir            string
+	MaxAge         time.Duration // how long traces are kept; 0 means for ever
+	MaxBytes       int64         // how much disk they may take; 0 means no limit
+	SegmentBytes   int64
+	SegmentAge     time.Duration
+	MaxPending     int           // bytes waiting to be written before Append refuses
+	CacheBytes     int           // memory for frames kept for reading
+	SyncEvery      time.Duration // how often what was written is synced
+	SyncEachCommit bool          // sync before acknowledging, for power cuts
+	ReencodeAfter  time.Duration // age at which data is compressed harder
+	Clock          func() time.Time
+	Logger         *slog.Logger
+}
+
+// Store keeps traces. Safe for concurrent use. It implements
+// telemetry.TraceReader.
+type Store struct{ log *segment.Log[*summary] }
+
+var _ telemetry.TraceReader = (*Store)(nil)
+
+// Open opens or makes the store in cfg.Dir and recovers from a crash.
+func Open(cfg Config) (*Store, error) {
+	log, err := segment.Open(segment.Config{
+		Dir: cfg.Dir, Kind: "traces",
+		MaxAge: cfg.MaxAge, MaxBytes: cfg.MaxBytes,
+		SegmentBytes: cfg.SegmentBytes, SegmentAge: cfg.SegmentAge,
+		MaxPending: cfg.MaxPending, CacheBytes: cfg.CacheBytes,
+		SyncEvery: cfg.SyncEvery, SyncEachCommit: cfg.SyncEachCommit,
+		ReencodeAfter: cfg.ReencodeAfter,
+		Clock:         cfg.Clock, Logger: cfg.Logger,
+	}, &schema{})
+	if err != nil {
+		return nil, err
+	}
+	return &Store{log: log}, nil
+}
+
+// Run does retention, sealing, indexing and syncing until ctx ends.
+func (s *Store) Run(ctx context.Context) error { return s.log.Run(ctx) }
+
+// Close ends the store. Stop Run before.
+func (s *Store) Close() error { return s.log.Close() }
+
+// Appended says what became of a request.
+type Appended struct {
+	Spans    int // stored
+	Rejected int // broke the specification (see wire.Defect)
+}
+
+// Append stores the spans of a raw ExportTraceServiceRequest that arrived at
+// arrival. When it returns without an error they are durable and can be read.
+// Faults: Invalid for malformed bytes (nothing is stored), Unavailable when
+// there is no room now. req is not kept.
+func (s *Store) Append(ctx context.Context, arrival time.Time, req []byte) (Appended, error) {
+	sum, err := s.log.Append(ctx, arrival, req)
+	if err != nil {
+		return Appended{}, err
+	}
+	return Appended{Spans: sum.spans, Rejected: sum.rejected}, nil
+}
+
+// Replay visits, in the order of storing, every stored request that arrived
+// at or after since; visit must not keep req. It is how values derived from
+// spans and not yet saved at a crash are derived again.
+func (s *Store) Replay(ctx context.Context, since time.Time, visit func(arrival time.Time, req []byte) error) error {
+	return s.log.Replay(ctx, since, visit)
+}
+
+// Stats describes the store at one moment.
+type Stats struct {
+	segment.Stats
+	Spans int64 `json:"spans"`
+}
+
+// Stats returns figures of the store as it is now.
+func (s *Store) Stats() (Stats, error) {
+	st := Stats{Stats: s.log.Stats()}
+	err := s.eachSummary(func(sum *summary) { st.Spans += int64(sum.spans) })
+	return st, err
+}
+
+// Services returns the names of all services with stored spans, sorted.
+func (s *Store) Services(context.Context) ([]string, error) {
+	seen := map[string]bool{}
+	err := s.eachSummary(func(sum *summary) {
+		for i := range sum.groups {
+			seen[sum.groups[i].ref.Service] = true
+		}
+	})
+	return sorted(seen), err
+}
+
+// Operations returns the names of all stored operations of a service, sorted.
+func (s *Store) Operations(_ context.Context, service string) ([]string, error) {
+	seen := map[string]bool{}
+	err := s.eachSummary(func(sum *summary) {
+		for i := range sum.groups {
+			if sum.groups[i].ref.Service == service {
+				seen[sum.groups[i].operation] = true
+			}
+		}
+	})
+	return sorted(seen), err
+}
+
+func sorted(set map[string]bool) []string {
+	delete(set, anything)
+	out := make([]string, 0, len(set))
+	for s := range set {
+		out = append(out, s)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// eachSummary visits summaries that together cover all spans: one of a sealed
+// segment, one per frame of others.
+func (s *Store) eachSummary(visit func(*summary)) error {
+	v := s.log.View()
+	defer v.Close()
+	for _, seg := range v.Segments() {
+		if digest, ok := seg.Digest(); ok {
+			visit(digest)
+			continue
+		}
+		sums, err := seg.Summaries()
+		if err != nil {
+			return err
+		}
+		for _, sum := range sums {
+			visit(sum)
+		}
+	}
+	return nil
+}
+
+// Trace returns one whole trace; a fault of KindNotFound if there is none.
+func (s *Store) Trace(ctx context.Context, id telemetry.TraceID) (*telemetry.Trace, error) {
+	v := s.log.View()
+	defer v.Close()
+	found, err := collect(ctx, v, []telemetry.TraceID{id})
+	if err != nil {
+		return nil, err
+	}
+	if found[0] == nil {
+		return nil, fault.NotFound("trace %s is not stored", id)
+	}
+	return found[0], nil
+}
+
+// collect reads whole traces, in the order of ids, each frame once; nil for
+// those that are not there.
+func collect(ctx context.Context, v *segment.View[*summary], ids []telemetry.TraceID) ([]*telemetry.Trace, error) {
+	places := make(map[telemetry.TraceID]int, len(ids))
+	frames := map[segment.Frame[*summary]]bool{}
+	for i, id := range ids {
+		places[id] = i
+		for _, f := range v.Lookup(segment.Key(id)) {
+			frames[f] = true
+		}
+	}
+	c := collector{places: places, traces: make([]*telemetry.Trace, len(ids)), seen: map[spanKey]bool{}}
+	for f := range frames {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := f.Entries(c.entry); err != nil {
+			return nil, err
+		}
+	}
+	for _, t := range c.traces {
+		if t != nil {
+			t.Sort()
+		}
+	}
+	return c.traces, nil
+}
+
+type collector struct {
+	places map[telemetry.TraceID]int
+	traces []*telemetry.Trace
+	seen   map[spanKey]bool
+}
+
+// spanKey identifies a span: clients send again what was acknowledged too late.
+// Some tracers give both sides of a call one id, hence the kind and service.
+type spanKey struct {
+	trace   telemetry.TraceID
+	span    telemetry.SpanID
+	kind    uint8
+	service string
+	start   uint64
+}
+
+func (c *collector) entry(e segment.Entry) error {
+	wanted := func(id telemetry.TraceID) bool { _, ok := c.places[id]; return ok }
+	return wire.WalkTraces(e.Request, wanted, func(res *wire.Resource, scope []byte, span *wire.Span) error {
+		key := spanKey{span.TraceID, span.ID, span.Kind, string(res.Service), span.Start}
+		if span.Defect != wire.Sound || c.seen[key] {
+			return nil
+		}
+		c.seen[key] = true
+		// A malformed attribute costs only itself: what could be decoded is shown.
+		decoded, err := wire.DecodeSpan(res, scope, span)
+		if err != nil && !fault.Is(err, fault.KindInvalid) {
+			return err
+		}
+		i := c.places[span.TraceID]
+		if c.traces[i] == nil {
+			c.traces[i] = &telemetry.Trace{ID: span.TraceID}
+		}
+		c.traces[i].Spans = append(c.traces[i].Spans, decoded)
+		return nil
+	})
+}
