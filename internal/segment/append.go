@@ -25,29 +25,28 @@ type pendingEntry[S any] struct {
 
 func newBatch[S any]() *batch[S] { return &batch[S]{} }
 
-// Append stores one request and returns its summary. When it returns without
-// an error the request is durable and visible to readers. Faults: Invalid for
+// Append stores one request. When it returns nil the request is durable and
+// visible to readers. Faults: Invalid for
 // a request that the schema cannot read or that is too large, Unavailable
 // when there is no room now (too much waiting, disk full, closed).
 // The request is not kept.
-func (l *Log[S]) Append(ctx context.Context, arrival time.Time, request []byte) (S, error) {
-	var zero S
+func (l *Log[S]) Append(ctx context.Context, arrival time.Time, request []byte) error {
 	if err := ctx.Err(); err != nil {
-		return zero, err
+		return err
 	}
 	if len(request) > l.cfg.MaxPending {
-		return zero, fault.Invalid("request of %d bytes is larger than %d", len(request), l.cfg.MaxPending)
+		return fault.Invalid("request of %d bytes is larger than %d", len(request), l.cfg.MaxPending)
 	}
 	sum, keys, err := l.schema.Summarise(request)
 	if errors.Is(err, ErrEmpty) {
-		return sum, nil
+		return nil
 	}
 	if err != nil {
-		return zero, err
+		return err
 	}
 	b, err := l.enqueue(pendingEntry[S]{arrival.UnixNano(), request, sum, keys})
 	if err != nil {
-		return zero, err
+		return err
 	}
 	// Whoever gets the lock first commits for everybody who is waiting.
 	l.writing.Lock()
@@ -55,10 +54,7 @@ func (l *Log[S]) Append(ctx context.Context, arrival time.Time, request []byte) 
 	if !b.done {
 		l.commitNext()
 	}
-	if b.err != nil {
-		return zero, b.err
-	}
-	return sum, nil
+	return b.err
 }
 
 // enqueue adds e to the batch that will be committed next.

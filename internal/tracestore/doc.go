@@ -10,7 +10,7 @@
 //
 //	store, err := tracestore.Open(tracestore.Config{Dir: dir, MaxAge: 72 * time.Hour})
 //	go store.Run(ctx)
-//	done, err := store.Append(ctx, time.Now(), request) // done.Rejected spans broke the specification
+//	err = store.Append(ctx, time.Now(), request)
 //	for trace, err := range store.Traces(ctx, telemetry.TraceQuery{Status: telemetry.StatusError}) { … }
 //
 // Invariants:

@@ -51,83 +51,28 @@ func (s *Store) Traces(ctx context.Context, q telemetry.TraceQuery) iter.Seq2[*t
 // search returns the ids of the matching traces, newest first.
 func search(ctx context.Context, v *segment.View[*summary], q telemetry.TraceQuery) ([]telemetry.TraceID, error) {
 	f := newFinder(q)
-	segments, err := candidates(v, &q)
-	if err != nil {
-		return nil, err
-	}
-	for _, seg := range segments {
-		if f.done(seg.lastStart) {
+	for _, seg := range segment.Newest(v, func(s *summary) (uint64, bool) { return s.lastStart, s.may(&q) }) {
+		if f.floor > seg.Newest {
 			break
 		}
-		frames, err := seg.frames(&q)
+		frames, err := seg.Frames()
 		if err != nil {
 			return nil, err
 		}
 		for _, fr := range frames {
-			if f.done(fr.lastStart) {
+			if f.floor > fr.Newest {
 				break
 			}
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-			if err := seg.Frame(fr.n).Entries(f.entry); err != nil {
+			if err := fr.Entries(f.entry); err != nil {
 				return nil, err
 			}
 			f.settle()
 		}
 	}
 	return f.newest(), nil
-}
-
-// candidate is a segment that may hold matches.
-type candidate struct {
-	segment.Segment[*summary]
-	lastStart uint64 // no span in it starts later
-}
-
-// candidates returns the segments that may match, by their newest span.
-func candidates(v *segment.View[*summary], q *telemetry.TraceQuery) ([]candidate, error) {
-	var out []candidate
-	for _, seg := range v.Segments() {
-		if digest, ok := seg.Digest(); ok {
-			if digest.may(q) {
-				out = append(out, candidate{seg, digest.lastStart})
-			}
-			continue
-		}
-		sums, err := seg.Summaries()
-		if err != nil {
-			return nil, err
-		}
-		var last uint64
-		for _, sum := range sums {
-			last = max(last, sum.lastStart)
-		}
-		out = append(out, candidate{seg, last})
-	}
-	slices.SortStableFunc(out, func(a, b candidate) int { return cmp.Compare(b.lastStart, a.lastStart) })
-	return out, nil
-}
-
-type frameRef struct {
-	n         int
-	lastStart uint64
-}
-
-// frames returns the frames that may match, by their newest span.
-func (c candidate) frames(q *telemetry.TraceQuery) ([]frameRef, error) {
-	sums, err := c.Summaries()
-	if err != nil {
-		return nil, err
-	}
-	var out []frameRef
-	for n, sum := range sums {
-		if sum.may(q) {
-			out = append(out, frameRef{n, sum.lastStart})
-		}
-	}
-	slices.SortFunc(out, func(a, b frameRef) int { return cmp.Or(cmp.Compare(b.lastStart, a.lastStart), b.n-a.n) })
-	return out, nil
 }
 
 // finder collects matching trace ids with the start of their newest match.
@@ -162,10 +107,6 @@ func nanos(t time.Time) uint64 {
 	}
 	return uint64(t.UnixNano())
 }
-
-// done reports whether nothing that starts at or before last can be among the
-// newest matches any more.
-func (f *finder) done(last uint64) bool { return f.floor > last }
 
 func (f *finder) entry(e segment.Entry) error {
 	f.fresh = true

@@ -58,22 +58,13 @@ func (s *Store) Run(ctx context.Context) error { return s.log.Run(ctx) }
 // Close ends the store. Stop Run before.
 func (s *Store) Close() error { return s.log.Close() }
 
-// Appended says what became of a request.
-type Appended struct {
-	Spans    int // stored
-	Rejected int // broke the specification (see wire.Defect)
-}
-
 // Append stores the spans of a raw ExportTraceServiceRequest that arrived at
-// arrival. When it returns without an error they are durable and can be read.
+// arrival. When it returns nil they are durable and can be read. Spans with a
+// wire.Defect are left out; a request that holds no others is not stored.
 // Faults: Invalid for malformed bytes (nothing is stored), Unavailable when
 // there is no room now. req is not kept.
-func (s *Store) Append(ctx context.Context, arrival time.Time, req []byte) (Appended, error) {
-	sum, err := s.log.Append(ctx, arrival, req)
-	if err != nil {
-		return Appended{}, err
-	}
-	return Appended{Spans: sum.spans, Rejected: sum.rejected}, nil
+func (s *Store) Append(ctx context.Context, arrival time.Time, req []byte) error {
+	return s.log.Append(ctx, arrival, req)
 }
 
 // Replay visits, in the order of storing, every stored request that arrived
@@ -130,22 +121,13 @@ func sorted(set map[string]bool) []string {
 	return out
 }
 
-// eachSummary visits summaries that together cover all spans: one of a sealed
-// segment, one per frame of others.
+// eachSummary visits summaries that together cover all spans.
 func (s *Store) eachSummary(visit func(*summary)) error {
 	v := s.log.View()
 	defer v.Close()
 	for _, seg := range v.Segments() {
-		if digest, ok := seg.Digest(); ok {
-			visit(digest)
-			continue
-		}
-		sums, err := seg.Summaries()
-		if err != nil {
+		if err := seg.EachSummary(visit); err != nil {
 			return err
-		}
-		for _, sum := range sums {
-			visit(sum)
 		}
 	}
 	return nil

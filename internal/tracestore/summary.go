@@ -2,10 +2,7 @@ package tracestore
 
 import (
 	"cmp"
-	"encoding/binary"
-	"errors"
 	"slices"
-	"sync"
 
 	"github.com/tidegate-io/tidegate/entity"
 	"github.com/tidegate-io/tidegate/internal/otlp/wire"
@@ -25,7 +22,7 @@ const (
 
 // summary is what is known about the spans of a frame or of a segment.
 type summary struct {
-	spans, rejected    int
+	spans              int
 	firstStart         uint64 // nanoseconds
 	lastStart          uint64
 	groups             []group
@@ -49,7 +46,10 @@ type groupKey struct {
 }
 
 // schema implements segment.Schema for trace requests.
-type schema struct{ names names }
+type schema struct {
+	refs  segment.Shared[entity.Ref]
+	names segment.Shared[string]
+}
 
 // Summarise reads one ExportTraceServiceRequest.
 func (s *schema) Summarise(req []byte) (*summary, []uint32, error) {
@@ -59,7 +59,6 @@ func (s *schema) Summarise(req []byte) (*summary, []uint32, error) {
 	)
 	err := wire.Walk(req, func(res *wire.Resource, _ []byte, span *wire.Span) error {
 		if span.Defect != wire.Sound {
-			b.sum.rejected++
 			return nil
 		}
 		keys = append(keys, segment.Key(span.TraceID))
@@ -69,7 +68,7 @@ func (s *schema) Summarise(req []byte) (*summary, []uint32, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	sum := b.finish(&s.names)
+	sum := b.finish(s)
 	if sum.spans == 0 {
 		return sum, nil, segment.ErrEmpty
 	}
@@ -163,12 +162,12 @@ func (s *summary) addException(typ string) {
 	}
 }
 
-func (b *builder) finish(names *names) *summary {
+func (b *builder) finish(shared *schema) *summary {
 	b.sum.groups = make([]group, 0, b.groups)
 	for _, s := range b.services {
-		ref := names.ref(*s.ref)
+		ref := shared.refs.Get(*s.ref)
 		for _, g := range s.operations {
-			g.ref, g.operation = ref, names.name(g.operation)
+			g.ref, g.operation = ref, *shared.names.Get(g.operation)
 			b.sum.groups = append(b.sum.groups, *g)
 		}
 	}
@@ -183,7 +182,6 @@ func (s *schema) Merge(summaries []*summary) *summary {
 	refs := map[entity.Ref]bool{}
 	for _, sum := range summaries {
 		out.spans += sum.spans
-		out.rejected += sum.rejected
 		out.firstStart = min(out.firstStart, sum.firstStart)
 		out.lastStart = max(out.lastStart, sum.lastStart)
 		out.moreExceptionTypes = out.moreExceptionTypes || sum.moreExceptionTypes
@@ -268,110 +266,57 @@ func statusCode(s telemetry.Status) uint8 {
 	return 7
 }
 
-var errSummary = errors.New("summary is malformed")
-
-// Encode writes a table of all strings, then the summaries with numbers into
-// it: everything uvarint, strings length-prefixed.
+// Encode writes what Decode reads.
 func (s *schema) Encode(summaries []*summary) []byte {
-	table := newStringTable()
-	var body []byte
-	put := func(v uint64) { body = binary.AppendUvarint(body, v) }
+	var w segment.SummaryWriter
+	w.Uint(uint64(len(summaries)))
 	for _, sum := range summaries {
-		put(uint64(sum.spans))
-		put(uint64(sum.rejected))
-		put(sum.firstStart)
-		put(sum.lastStart - sum.firstStart)
-		put(uint64(len(sum.exceptions))<<1 | bit(sum.moreExceptionTypes))
+		w.Uint(uint64(sum.spans))
+		w.Uint(sum.firstStart)
+		w.Uint(sum.lastStart - sum.firstStart)
+		w.Bool(sum.moreExceptionTypes)
+		w.Uint(uint64(len(sum.exceptions)))
 		for _, typ := range sum.exceptions {
-			put(table.number(typ))
+			w.String(typ)
 		}
-		put(uint64(len(sum.groups)))
+		w.Uint(uint64(len(sum.groups)))
 		for _, g := range sum.groups {
-			put(table.number(g.ref.Service))
-			put(table.number(g.ref.Environment))
-			put(table.number(g.ref.Version))
-			put(table.number(g.operation))
-			put(uint64(g.statuses))
-			put(g.minNanos)
-			put(g.maxNanos - g.minNanos)
+			w.String(g.ref.Service)
+			w.String(g.ref.Environment)
+			w.String(g.ref.Version)
+			w.String(g.operation)
+			w.Uint(uint64(g.statuses))
+			w.Uint(g.minNanos)
+			w.Uint(g.maxNanos - g.minNanos)
 		}
 	}
-	out := table.encode(nil)
-	out = binary.AppendUvarint(out, uint64(len(summaries)))
-	return append(out, body...)
-}
-
-func bit(b bool) uint64 {
-	if b {
-		return 1
-	}
-	return 0
+	return w.Bytes()
 }
 
 // Decode reads what Encode wrote.
 func (s *schema) Decode(data []byte) ([]*summary, error) {
-	r := reader{b: data}
-	table := r.table()
+	r := segment.NewSummaryReader(data)
 	var out []*summary
-	for range r.count() {
-		sum := &summary{spans: int(r.uvarint()), rejected: int(r.uvarint()), firstStart: r.uvarint()}
-		sum.lastStart = sum.firstStart + r.uvarint()
-		n := r.uvarint()
-		sum.moreExceptionTypes = n&1 == 1
-		for range min(n>>1, maxExceptions) {
-			sum.exceptions = append(sum.exceptions, r.pick(table))
+	for range r.Count() {
+		sum := &summary{spans: int(r.Uint()), firstStart: r.Uint()}
+		sum.lastStart = sum.firstStart + r.Uint()
+		sum.moreExceptionTypes = r.Bool()
+		for range r.Count() {
+			sum.exceptions = append(sum.exceptions, r.String())
 		}
-		n = r.count()
+		n := r.Count()
 		sum.groups = make([]group, 0, n)
 		var ref *entity.Ref
 		for range n {
-			next := entity.Ref{Service: r.pick(table), Environment: r.pick(table), Version: r.pick(table)}
+			next := entity.Ref{Service: r.String(), Environment: r.String(), Version: r.String()}
 			if ref == nil || *ref != next {
-				ref = s.names.ref(next)
+				ref = s.refs.Get(next)
 			}
-			g := group{ref: ref, operation: r.pick(table), statuses: uint8(r.uvarint()), minNanos: r.uvarint()}
-			g.maxNanos = g.minNanos + r.uvarint()
+			g := group{ref: ref, operation: r.String(), statuses: uint8(r.Uint()), minNanos: r.Uint()}
+			g.maxNanos = g.minNanos + r.Uint()
 			sum.groups = append(sum.groups, g)
 		}
 		out = append(out, sum)
 	}
-	if r.bad {
-		return nil, errSummary
-	}
-	return out, nil
-}
-
-// names shares equal strings between summaries, up to a number of them.
-type names struct {
-	mu      sync.Mutex
-	strings map[string]string
-	refs    map[entity.Ref]*entity.Ref
-}
-
-const maxNames = 16 << 10
-
-func (n *names) name(s string) string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if have, ok := n.strings[s]; ok {
-		return have
-	}
-	if n.strings == nil || len(n.strings) >= maxNames {
-		n.strings = map[string]string{}
-	}
-	n.strings[s] = s
-	return s
-}
-
-func (n *names) ref(r entity.Ref) *entity.Ref {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if have, ok := n.refs[r]; ok {
-		return have
-	}
-	if n.refs == nil || len(n.refs) >= maxNames {
-		n.refs = map[entity.Ref]*entity.Ref{}
-	}
-	n.refs[r] = &r
-	return &r
+	return out, r.Err()
 }

@@ -117,3 +117,21 @@ func body(v any) string {
 	}
 	return string(b)
 }
+
+// Body returns the text of the record's body, as DecodeLog would. It may
+// point into the request.
+func (l *Log) Body() []byte {
+	c := cursor{buf: l.Raw, end: len(l.Raw)}
+	for c.next() {
+		if c.num != 5 || c.typ != typeBytes {
+			continue
+		}
+		v := c.sub()
+		if v.next() && v.num == 1 && v.typ == typeBytes && v.pos == v.end {
+			return valid(v.bytes())
+		}
+		d := decoder{}
+		return []byte(body(d.value(c.sub(), 0)))
+	}
+	return nil
+}
