@@ -76,10 +76,10 @@ func maskSegment(s string) string {
 		return s
 	case prefixed.MatchString(s), hexa.MatchString(s) && digits < len(s):
 		return "<hex>"
+	case len(s) >= 8 && digits >= 2 && digits < len(s):
+		return "<id>"
 	case s[0] >= '0' && s[0] <= '9':
 		return "<n>"
-	case len(s) >= 8 && digits >= 2:
-		return "<id>"
 	}
 	return s
 }
