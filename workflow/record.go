@@ -1,0 +1,96 @@
+package workflow
+
+import (
+	"fmt"
+	"reflect"
+
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
+)
+
+// record is how event and steps look from CEL: named fields, and a field that
+// is not there is the empty text. Events differ in what their senders say, so
+// event.purpose == "acceptance" must be false, not an error, when nobody
+// named a purpose. has(event.purpose) tells absent from empty.
+type record map[string]any
+
+var (
+	_ traits.Indexer     = record(nil)
+	_ traits.FieldTester = record(nil)
+	_ traits.Container   = record(nil)
+)
+
+func (r record) field(index ref.Val) (any, bool) {
+	name, ok := index.(types.String)
+	if !ok {
+		return nil, false
+	}
+	v, ok := r[string(name)]
+	return v, ok && v != nil
+}
+
+// Get implements traits.Indexer.
+func (r record) Get(index ref.Val) ref.Val {
+	v, ok := r.field(index)
+	if !ok {
+		return types.String("")
+	}
+	return toCEL(v)
+}
+
+// IsSet implements traits.FieldTester.
+func (r record) IsSet(field ref.Val) ref.Val {
+	_, ok := r.field(field)
+	return types.Bool(ok)
+}
+
+// Contains implements traits.Container.
+func (r record) Contains(value ref.Val) ref.Val { return r.IsSet(value) }
+
+// Equal implements ref.Val: records are equal when their fields are.
+func (r record) Equal(other ref.Val) ref.Val {
+	o, ok := other.(record)
+	return types.Bool(ok && reflect.DeepEqual(r, o))
+}
+
+// Type implements ref.Val.
+func (r record) Type() ref.Type { return recordType }
+
+// Value implements ref.Val.
+func (r record) Value() any { return map[string]any(r) }
+
+// ConvertToNative implements ref.Val.
+func (r record) ConvertToNative(t reflect.Type) (any, error) {
+	if reflect.TypeOf(map[string]any(r)).ConvertibleTo(t) {
+		return map[string]any(r), nil
+	}
+	return nil, fmt.Errorf("a record cannot become a %v", t)
+}
+
+// ConvertToType implements ref.Val.
+func (r record) ConvertToType(t ref.Type) ref.Val {
+	if t == types.TypeType {
+		return recordType
+	}
+	return types.NewErr("a record cannot become a %s", t.TypeName())
+}
+
+var recordType = types.NewObjectType("record", traits.IndexerType|traits.FieldTesterType|traits.ContainerType)
+
+// toCEL makes nested objects records, too.
+func toCEL(v any) ref.Val {
+	switch v := v.(type) {
+	case ref.Val:
+		return v
+	case map[string]any:
+		return record(v)
+	case []any:
+		vals := make([]ref.Val, len(v))
+		for i, e := range v {
+			vals[i] = toCEL(e)
+		}
+		return types.NewRefValList(types.DefaultTypeAdapter, vals)
+	}
+	return types.DefaultTypeAdapter.NativeToValue(v)
+}
