@@ -49,6 +49,35 @@ func (d *DB) Select(ctx context.Context, selector string, from, to time.Time) (p
 	return selectRaw(ctx, d.Query, selector, from, to)
 }
 
+// Increase is how much a counter grew.
+type Increase struct {
+	Labels map[string]string
+	Value  float64
+}
+
+// Increases returns how much each counter that the selector matches grew in
+// from < t ≤ to, exactly, resets included. Counters that did not grow are left
+// out.
+func (d *DB) Increases(ctx context.Context, selector string, from, to time.Time) ([]Increase, error) {
+	m, err := d.Select(ctx, selector, from.Add(-defaultLookback), to)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Increase, 0, len(m))
+	for _, series := range m {
+		sum := 0.0
+		eachIncrease(series.Floats, func(t int64, inc float64) {
+			if t > from.UnixMilli() {
+				sum += inc
+			}
+		})
+		if sum > 0 {
+			out = append(out, Increase{series.Metric.Map(), sum})
+		}
+	}
+	return out, nil
+}
+
 // selectRaw reads raw samples through an instant query of a range selector,
 // which every Prometheus API answers.
 func selectRaw(ctx context.Context, query func(context.Context, string, time.Time) (promql.Matrix, error), selector string, from, to time.Time) (promql.Matrix, error) {

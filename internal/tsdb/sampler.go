@@ -41,6 +41,10 @@ type SamplerConfig struct {
 	Settled func(ctx context.Context, t time.Time) error
 }
 
+// defaultLookback is longer than the distance between any two samples of a live
+// series; it is also how long PromQL looks back.
+const defaultLookback = 5 * time.Minute
+
 // Sampler reads indicators for guardians. It is safe for concurrent use.
 //
 // Counters and native histograms are differenced sample by sample, per
@@ -63,7 +67,7 @@ func NewSampler(cfg SamplerConfig) (*Sampler, error) {
 		cfg.Resolution = 2 * time.Second
 	}
 	if cfg.Lookback == 0 {
-		cfg.Lookback = 5 * time.Minute
+		cfg.Lookback = defaultLookback
 	}
 	return &Sampler{cfg: cfg}, nil
 }

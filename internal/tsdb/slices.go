@@ -98,24 +98,35 @@ func countSlices(m promql.Matrix, g grid, bad func(promql.Series) bool) ([]judge
 			return nil, fault.Invalid("%s is a histogram, expected a counter", series.Metric)
 		}
 		isBad := bad(series)
-		prev := 0.0
-		for _, p := range series.Floats {
-			inc := p.F - prev
-			if inc < 0 { // reset: everything it shows came after
-				inc = p.F
-			}
-			prev = p.F
-			i := g.index(p.T)
-			if i < 0 || inc == 0 || math.IsNaN(inc) {
-				continue
+		eachIncrease(series.Floats, func(t int64, inc float64) {
+			i := g.index(t)
+			if i < 0 {
+				return
 			}
 			out[i].Total += inc
 			if isBad {
 				out[i].Bad += inc
 			}
-		}
+		})
 	}
 	return out, nil
+}
+
+// eachIncrease visits what every sample of a counter has more than the one
+// before. The first one counts from zero, and so does one that fell: the
+// counter was reset, and everything it shows came after.
+func eachIncrease(points []promql.FPoint, visit func(t int64, inc float64)) {
+	prev := 0.0
+	for _, p := range points {
+		inc := p.F - prev
+		if inc < 0 {
+			inc = p.F
+		}
+		prev = p.F
+		if inc > 0 {
+			visit(p.T, inc)
+		}
+	}
 }
 
 // distributionSlices differences native histograms, series by series, and

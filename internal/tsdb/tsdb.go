@@ -45,6 +45,9 @@ type Config struct {
 	// OutOfOrder is how far behind the newest sample of the store a sample may
 	// be; senders have their own clocks. Default 30 minutes.
 	OutOfOrder time.Duration
+	// MaxSeries bounds the series in memory, those of the last hours; samples
+	// of further ones are refused with a fault of KindUnavailable. Default 500,000.
+	MaxSeries int
 	// MaxSamples that one query may hold in memory; default 20 million.
 	MaxSamples int
 	// Timeout of a query; default 30 s.
@@ -57,7 +60,7 @@ func (c *Config) defaults() error {
 	if c.Dir == "" {
 		return fault.InvalidField("dir", "the metrics store needs a directory")
 	}
-	if c.MaxAge < 0 || c.MaxBytes < 0 || c.OutOfOrder < 0 || c.MaxSamples < 0 || c.Timeout < 0 {
+	if c.MaxAge < 0 || c.MaxBytes < 0 || c.OutOfOrder < 0 || c.MaxSeries < 0 || c.MaxSamples < 0 || c.Timeout < 0 {
 		return fault.Invalid("metrics store: limits cannot be negative")
 	}
 	if c.MaxAge == 0 {
@@ -65,6 +68,9 @@ func (c *Config) defaults() error {
 	}
 	if c.OutOfOrder == 0 {
 		c.OutOfOrder = 30 * time.Minute
+	}
+	if c.MaxSeries == 0 {
+		c.MaxSeries = 500_000
 	}
 	if c.MaxSamples == 0 {
 		c.MaxSamples = 20_000_000
@@ -101,11 +107,14 @@ func Open(cfg Config) (*DB, error) {
 	opts.MaxBlockDuration = max(opts.MinBlockDuration, opts.RetentionDuration/10)
 	// Tens of thousands of series, not millions: fewer lock stripes, less memory.
 	opts.StripeSize = 1 << 10
+	limit := &seriesLimit{}
+	opts.SeriesLifecycleCallback = limit
 
 	db, err := promtsdb.Open(cfg.Dir, cfg.Logger, nil, opts, nil)
 	if err != nil {
 		return nil, fault.Internal("opening the metrics store in %s: %w", cfg.Dir, err)
 	}
+	limit.max.Store(int64(cfg.MaxSeries))
 	p := parser.NewParser(parser.Options{})
 	return &DB{
 		cfg:    cfg,
