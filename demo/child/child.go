@@ -14,6 +14,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -41,7 +43,8 @@ type Spec struct {
 	Name string // for messages
 	Path string
 	Args []string
-	// Env is added to the parent's environment.
+	// Env is added to the parent's environment, of which the settings of
+	// Tidegate (TIDEGATE_…) are not passed on.
 	Env []string
 	// Files are inherited as descriptors 3, 4, …
 	Files []*os.File
@@ -61,7 +64,7 @@ type Process struct {
 // Start starts the program.
 func Start(s Spec) (*Process, error) {
 	cmd := exec.Command(s.Path, s.Args...)
-	cmd.Env = append(os.Environ(), append(s.Env, Env+"=stdin")...)
+	cmd.Env = append(foreign(os.Environ()), append(s.Env, Env+"=stdin")...)
 	cmd.ExtraFiles = s.Files
 	cmd.Stdout, cmd.Stderr = s.Log, s.Log
 	lifeline, err := cmd.StdinPipe()
@@ -79,6 +82,11 @@ func Start(s Spec) (*Process, error) {
 		close(p.done)
 	}()
 	return p, nil
+}
+
+// foreign leaves out the settings that are meant for the parent.
+func foreign(env []string) []string {
+	return slices.DeleteFunc(env, func(kv string) bool { return strings.HasPrefix(kv, "TIDEGATE_") })
 }
 
 // Name is the one given in Spec.
