@@ -2,6 +2,7 @@ package otlp_test
 
 import (
 	"context"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"time"
@@ -104,3 +105,5 @@ func (g *rig) stop(t testing.TB) {
 		t.Errorf("closing the metrics: %v", err)
 	}
 }
+
+func newRecorder() *httptest.ResponseRecorder { return httptest.NewRecorder() }
