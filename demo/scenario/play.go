@@ -160,8 +160,11 @@ func (p *play) trainingStep(ctx context.Context) (string, error) {
 
 func (p *play) acceptanceStep(ctx context.Context) (string, error) {
 	run, v, err := p.judged(ctx, "acceptance")
+	if err != nil {
+		return "", err
+	}
 	p.acceptance = &v
-	return outcome(run, v), err
+	return outcome(run, v), nil
 }
 
 func (p *play) flagStep(ctx context.Context) (_ string, err error) {
@@ -172,8 +175,11 @@ func (p *play) flagStep(ctx context.Context) (_ string, err error) {
 
 func (p *play) nogoStep(ctx context.Context) (string, error) {
 	run, v, err := p.judged(ctx, "acceptance")
+	if err != nil {
+		return "", err
+	}
 	p.nogo = &v
-	return outcome(run, v), err
+	return outcome(run, v), nil
 }
 
 // undoStep waits for the workflow, and sends customers for the verification
@@ -197,8 +203,11 @@ func (p *play) undoStep(ctx context.Context) (string, error) {
 
 func (p *play) verifyStep(ctx context.Context) (string, error) {
 	v, err := p.verdict(ctx, p.nogo.EventID, "verification")
+	if err != nil {
+		return "", err
+	}
 	p.verified = &v
-	return sentence(v), err
+	return sentence(v), nil
 }
 
 func (p *play) reportStep(ctx context.Context) (string, error) {

@@ -35,7 +35,8 @@ type Config struct {
 	// Binary is the tidegate program; default the running one.
 	Binary string
 	// Dir holds the server's data, the logs, the manifests and the report;
-	// default a new one below the system's temporary directory.
+	// default a new one below the system's temporary directory, of which the
+	// data goes when the story came out as told.
 	Dir string
 	// Listen is the address of the UI; default 127.0.0.1:7070 when it is free.
 	Listen string
@@ -53,6 +54,7 @@ var ErrStory = errors.New("the story did not come out as told")
 // as it could be made, whatever the error; ErrStory comes with the claims that
 // do not hold.
 func Run(ctx context.Context, cfg Config) (res Result, err error) {
+	temporary := cfg.Dir == ""
 	if err := cfg.defaults(); err != nil {
 		return Result{Scenario: Name}, err
 	}
@@ -62,6 +64,9 @@ func Run(ctx context.Context, cfg Config) (res Result, err error) {
 	defer func() {
 		d.note("stopping")
 		s.stop()
+		if temporary && err == nil {
+			err = os.RemoveAll(filepath.Join(cfg.Dir, "data"))
+		}
 	}()
 	p := &play{stage: s, began: time.Now()}
 	err = p.run(ctx, p.steps())
