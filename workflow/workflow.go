@@ -91,11 +91,13 @@ type Run struct {
 	// Definition as it was when the run started.
 	Definition Workflow     `json:"definition"`
 	Event      change.Event `json:"event"`
-	State      State        `json:"state"`
-	Started    time.Time    `json:"started"`
-	Finished   time.Time    `json:"finished,omitzero"`
-	Steps      []StepRun    `json:"steps"`
-	Error      string       `json:"error,omitempty"`
+	// Chain lists the workflows whose runs led to the event, first cause first.
+	Chain    []string  `json:"chain,omitempty"`
+	State    State     `json:"state"`
+	Started  time.Time `json:"started"`
+	Finished time.Time `json:"finished,omitzero"`
+	Steps    []StepRun `json:"steps"`
+	Error    string    `json:"error,omitempty"`
 }
 
 // StepRun is what happened to one step.
@@ -123,9 +125,9 @@ type Lease struct {
 type Store interface {
 	// Create stores a new run; false when the id exists already.
 	Create(ctx context.Context, r Run) (created bool, err error)
-	// Claimable returns ids of pending and running runs that nobody holds at
-	// now, oldest first.
-	Claimable(ctx context.Context, now time.Time, limit int) ([]string, error)
+	// Claimable returns ids of pending and running runs that nobody but owner
+	// holds at now, oldest first.
+	Claimable(ctx context.Context, owner string, now time.Time, limit int) ([]string, error)
 	// Claim takes the lease and returns the run as it is stored; false when
 	// the run is finished or another owner's lease has not ended at now.
 	Claim(ctx context.Context, id string, l Lease, now time.Time) (r Run, ok bool, err error)

@@ -98,10 +98,10 @@ func (s *Workflows) Runs(ctx context.Context, name string, limit int) ([]workflo
 }
 
 // Claimable implements workflow.Store.
-func (s *Workflows) Claimable(ctx context.Context, now time.Time, limit int) ([]string, error) {
+func (s *Workflows) Claimable(ctx context.Context, owner string, now time.Time, limit int) ([]string, error) {
 	ids := []string{}
 	err := s.db.read.NewSelect().Table("workflow_runs").Column("id").
-		Where("state IN (?)", bun.List(unfinished)).Where("lease_until_ns <= ?", nanos(now)).
+		Where("state IN (?)", bun.List(unfinished)).Where("(lease_owner = ? OR lease_until_ns <= ?)", column(owner), nanos(now)).
 		OrderExpr("started_ns, id").Limit(limited(limit)).Scan(ctx, &ids)
 	return ids, wrap("list unfinished workflow runs", err)
 }

@@ -55,15 +55,15 @@ func workflowLeases(t *testing.T, s Stores) {
 		_, err := s.Workflows.Create(t.Context(), workflow.Run{ID: fmt.Sprint("r", i), Workflow: "w", State: workflow.StatePending, Started: t0.Add(time.Duration(-i) * time.Second)})
 		ok(t, err)
 	}
-	claimable := func(now time.Time, want ...string) {
+	claimable := func(owner string, now time.Time, want ...string) {
 		t.Helper()
-		ids, err := s.Workflows.Claimable(t.Context(), now, 10)
+		ids, err := s.Workflows.Claimable(t.Context(), owner, now, 10)
 		ok(t, err)
 		if d := cmp.Diff(append([]string{}, want...), ids); d != "" {
 			t.Errorf("claimable: %s", d)
 		}
 	}
-	claimable(t0, "r2", "r1", "r0")
+	claimable("z", t0, "r2", "r1", "r0")
 	until := t0.Add(time.Minute)
 	won := inParallel(t, 8, func(i int) (bool, error) {
 		_, got, err := s.Workflows.Claim(t.Context(), "r0", workflow.Lease{Owner: fmt.Sprint("o", i), Until: until}, t0)
@@ -72,7 +72,7 @@ func workflowLeases(t *testing.T, s Stores) {
 	if won != 1 {
 		t.Fatalf("%d of 8 owners claimed one run, want 1", won)
 	}
-	claimable(t0, "r2", "r1")
+	claimable("z", t0, "r2", "r1")
 
 	claim := func(owner string, now time.Time, want bool) workflow.Run {
 		t.Helper()
@@ -84,6 +84,8 @@ func workflowLeases(t *testing.T, s Stores) {
 		return r
 	}
 	a := claim("a", t0, true)
+	claimable("a", t0, "r2", "r1") // its own are among them
+	claimable("z", t0, "r2")
 	claim("a", t0.Add(time.Second), true) // its own
 	claim("b", t0.Add(time.Second), false)
 	a.State = workflow.StateRunning
@@ -98,7 +100,7 @@ func workflowLeases(t *testing.T, s Stores) {
 	b.State = workflow.StateDone
 	ok(t, s.Workflows.Save(t.Context(), b, workflow.Lease{Owner: "b"}))
 	claim("c", t0.Add(24*time.Hour), false) // finished
-	claimable(t0.Add(24*time.Hour), "r2", "r0")
+	claimable("z", t0.Add(24*time.Hour), "r2", "r0")
 	_, got, err := s.Workflows.Claim(t.Context(), "nobody", workflow.Lease{Owner: "c", Until: until}, t0)
 	ok(t, err)
 	if got {
