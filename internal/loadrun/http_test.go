@@ -167,3 +167,12 @@ func TestReasonsDoNotDifferByPort(t *testing.T) {
 		t.Errorf("got %+v, %v", out.Result, err)
 	}
 }
+
+// What a request costs the generator itself, without a network.
+func BenchmarkSend(b *testing.B) {
+	s := newSender(job(1, time.Second), roundTrip(func(*http.Request) (*http.Response, error) { return answer(200), nil }))
+	b.ReportAllocs()
+	for b.Loop() {
+		s.tally.Add(s.send(b.Context()))
+	}
+}
