@@ -71,7 +71,7 @@ func (s *stage) startServer(ctx context.Context) error {
 		return err
 	}
 	const free = "127.0.0.1:0"
-	p, err := s.start("server", []string{"SHOP_URL=" + s.shopURL}, nil,
+	_, err := s.start("server", []string{"SHOP_URL=" + s.shopURL}, nil,
 		"serve", "--data", filepath.Join(s.cfg.Dir, "data"), "--ready-file", ready, "--listen", s.listen(),
 		"--otlp-grpc", free, "--otlp-http", free, "--flagd", free, "--flagd-sync", free, "--ofrep", free)
 	if err != nil {
@@ -80,7 +80,7 @@ func (s *stage) startServer(ctx context.Context) error {
 	err = s.until(ctx, startTimeout, 20*time.Millisecond, "the server is ready", func() (bool, error) {
 		raw, err := os.ReadFile(ready)
 		if errors.Is(err, fs.ErrNotExist) {
-			return false, p.Err()
+			return false, nil
 		}
 		if err != nil {
 			return false, err
@@ -200,14 +200,27 @@ func (s *stage) until(ctx context.Context, limit, every time.Duration, what stri
 	}
 }
 
-// alive returns an error when a process has ended.
+// alive returns an error when a process has ended, with its last words.
 func (s *stage) alive() error {
 	for _, p := range s.children {
 		if err := p.Err(); err != nil {
-			return err
+			return fmt.Errorf("%w: %s", err, s.lastWords(p.Name()))
 		}
 	}
 	return nil
+}
+
+// lastWords is the last line that a process logged, or the line of its panic.
+func (s *stage) lastWords(name string) string {
+	log, err := os.ReadFile(filepath.Join(s.cfg.Dir, "logs", name+".log"))
+	if err != nil {
+		return err.Error()
+	}
+	text := strings.TrimSpace(string(log))
+	if i := strings.LastIndex(text, "\npanic: "); i >= 0 {
+		text, _, _ = strings.Cut(text[i+1:], "\n")
+	}
+	return text[strings.LastIndex(text, "\n")+1:]
 }
 
 // stop ends the shop, then the server, so that the last telemetry arrives.
