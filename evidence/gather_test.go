@@ -120,7 +120,7 @@ func TestTheCause(t *testing.T) {
 		why    string // a part of the first candidate's reason
 		listed int
 	}{
-		"a flag where it begins":        {events: []change.Event{mark(41*time.Second, asIs)}, want: "flip", why: "where the failures begin; 41s before", listed: 1},
+		"a flag where it begins":        {events: []change.Event{mark(41*time.Second, asIs)}, want: "flip", why: "where the failures begin; 41 s before", listed: 1},
 		"nothing changed":               {},
 		"after the onset":               {events: []change.Event{mark(-5*time.Second, asIs)}},
 		"clocks differ":                 {events: []change.Event{mark(-1*time.Second, asIs)}, want: "flip", why: "clocks may differ", listed: 1},

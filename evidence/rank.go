@@ -214,9 +214,22 @@ func (gr *group) distance(gap time.Duration) string {
 		what = "slow request"
 	}
 	if gap < 0 {
-		return fmt.Sprintf("at the time of the first %s (clocks may differ by %s)", what, skew)
+		return fmt.Sprintf("at the time of the first %s (clocks may differ by %s)", what, lasting(skew))
 	}
-	return fmt.Sprintf("%s before the first %s", gap.Round(100*time.Millisecond), what)
+	return fmt.Sprintf("%s before the first %s", lasting(gap), what)
+}
+
+// lasting writes a length of time for people.
+func lasting(d time.Duration) string {
+	switch {
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%.0f s", d.Seconds())
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%.0f min", d.Minutes())
+	}
+	return fmt.Sprintf("%.0f h", d.Hours())
 }
 
 // undone reports whether a change had been taken back before the onset.
