@@ -70,7 +70,7 @@ func (r *reading) dispersedLike(base *reading) *reading {
 		return r
 	}
 	c := *r
-	c.phi, c.df = base.phi, base.df
+	c.phi, c.df, c.known = base.phi, base.df, nil
 	return &c
 }
 
@@ -184,16 +184,31 @@ func (c *comparison) needed(s side, level float64) float64 {
 	return neededFor(c.now.n, width, math.Abs(d))
 }
 
+// baseWidth is how far the limit may be off, towards worse, for the noise of
+// the baseline.
+func (c *comparison) baseWidth(s side, tail float64) float64 {
+	low, high := c.base.bounds(tail)
+	if s == down {
+		high = low
+	}
+	return math.Abs(c.scale.to(c.accept.limit(s, high)) - c.scale.to(c.accept.limit(s, c.base.estimate)))
+}
+
 // settleDetectable states the true candidate that would have failed at the
-// level with 95 % power.
+// level with 95 % power. The noise of the baseline counts twice: once for the
+// judging, once for the limit being stated relative to a baseline that is
+// itself only estimated.
 func (c *comparison) settleDetectable(res *Result, level float64) {
+	c = c.repeated()
+	wider := c.powerFactor(level)
 	for i, s := range c.sides {
 		var v float64
 		if c.now.kind == Ratio && s == up {
-			v = c.detectableRatio(level)
+			v = c.detectableRatio(level, wider)
 		} else {
 			_, inner, _ := c.distance(s, level)
 			_, power, _ := c.distance(s, miss)
+			power = wider * math.Hypot(power, c.baseWidth(s, miss))
 			v = c.scale.from(c.scale.to(c.accept.limit(s, c.base.estimate)) + float64(s)*(inner+power))
 		}
 		if math.IsNaN(v) || math.IsInf(v, 0) || v < 0 && c.now.kind != Value {
@@ -210,24 +225,62 @@ func (c *comparison) settleDetectable(res *Result, level float64) {
 	}
 }
 
-// detectableRatio finds the smallest count that would fail and the proportion
-// that exceeds it with 95 % power; the noise of the baseline adds to that.
-func (c *comparison) detectableRatio(level float64) float64 {
-	limit := c.accept.limit(up, c.base.estimate)
-	_, baseHigh := c.base.bounds(level)
-	baseWidth := c.accept.limit(up, baseHigh) - limit
-	k := c.now.deflate(level)
-	n := c.now.n / k
-	critical := solve(n*limit, n, n*limit+3*math.Sqrt(n*limit+1)+n*baseWidth, func(x float64) float64 {
-		lo, _ := clopperPearson(x, n, level)
-		return x/n - limit - math.Hypot(x/n-lo, baseWidth)
-	})
-	if critical >= n {
+// repeated is the comparison as it may come out next time: where φ was found
+// to be 1 and so not estimated, it may well be estimated.
+func (c *comparison) repeated() *comparison {
+	again := *c
+	for _, r := range []**reading{&again.now, &again.base} {
+		if (*r).slices >= minSlices && math.IsInf((*r).df, 1) {
+			other := **r
+			other.df, other.known = float64(other.slices-1), nil
+			*r = &other
+		}
+	}
+	return &again
+}
+
+// powerFactor widens the distance that gives 95 % power for the dispersion
+// being estimated anew: the spread of a noncentral t is √(1 + t²/2ν). The
+// logarithm of a long-run variance from n slices has the variance 2/n for the
+// level and 4/n for the autocorrelation, as a χ² with ν = n/3.
+func (c *comparison) powerFactor(level float64) float64 {
+	if c.base.slices < minSlices {
+		return 1
+	}
+	z := zQuantile(level)
+	return math.Sqrt(1 + z*z/(2*float64(c.base.slices)/3))
+}
+
+// detectableRatio finds the smallest proportion that would fail, and the one
+// that exceeds it with 95 % power. How far the noise of the baseline may move
+// the former is read off at the upper end of the baseline's interval.
+func (c *comparison) detectableRatio(level, wider float64) float64 {
+	n := c.now.n / c.now.deflate(level)
+	critical := c.criticalRatio(level, n)
+	worse := *c
+	_, high := c.base.bounds(miss)
+	worse.base = c.base.withRatio(high)
+	if critical >= 1 {
 		return math.NaN()
 	}
-	own := betaQuantile(1-miss, max(critical, jeffreys), n-critical+1) - critical/n
-	_, baseHigh = c.base.bounds(miss)
-	return min(1, critical/n+math.Hypot(own, c.accept.limit(up, baseHigh)-limit))
+	own := betaQuantile(1-miss, max(critical*n, jeffreys), n*(1-critical)+1) - critical
+	return min(1, critical+wider*math.Hypot(own, math.Sqrt2*(worse.criticalRatio(level, n)-critical)))
+}
+
+// criticalRatio is the smallest observed proportion of n that fails.
+func (c *comparison) criticalRatio(level, n float64) float64 {
+	limit, width := c.accept.limit(up, c.base.estimate), c.baseWidth(up, level)
+	return solve(limit, 1, limit+3*math.Sqrt(limit/n)+width, func(p float64) float64 {
+		lo, _ := clopperPearson(p*n, n, level)
+		return p - limit - math.Hypot(p-lo, width)
+	})
+}
+
+// withRatio is the reading with another proportion of bad events.
+func (r *reading) withRatio(p float64) *reading {
+	other := *r
+	other.estimate, other.bad, other.known = p, p*r.n, nil
+	return &other
 }
 
 // comparePoint compares the estimates alone, as monspec does: the upper limit

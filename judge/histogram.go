@@ -30,13 +30,18 @@ func (h *Histogram) validate() error {
 	if !isCount(h.ZeroCount) || !isCount(h.ZeroThreshold) || math.IsNaN(h.Sum) || math.IsInf(h.Sum, 0) {
 		return errCount
 	}
-	for i, b := range h.Buckets {
-		if !isCount(b.Count) {
+	last := -maxIndex - 1
+	for _, b := range h.Buckets {
+		if !(b.Count >= 0 && b.Count <= math.MaxFloat64) {
 			return errCount
 		}
-		if b.Index < -maxIndex || b.Index > maxIndex || i > 0 && b.Index <= h.Buckets[i-1].Index {
+		if b.Index <= last {
 			return errBuckets
 		}
+		last = b.Index
+	}
+	if last > maxIndex {
+		return errBuckets
 	}
 	return nil
 }
@@ -148,13 +153,14 @@ func indexRange(slices []Slice, schema int) (low, high int) {
 
 func (m *merged) add(h *Histogram) {
 	d := h.Schema - m.schema
+	n := h.ZeroCount
 	for _, b := range h.Buckets {
 		m.counts[bucketBelow(b.Index, d)-m.first] += b.Count
-		m.n += b.Count
+		n += b.Count
 	}
+	m.n += n
 	m.zero += h.ZeroCount
 	m.zeroThreshold = max(m.zeroThreshold, h.ZeroThreshold)
-	m.n += h.ZeroCount
 	m.sum += h.Sum
 }
 

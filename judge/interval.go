@@ -20,8 +20,20 @@ const (
 )
 
 // bounds returns the confidence limits of the estimate that leave the given
-// probability on each side.
+// probability on each side. They are asked for again and again at the same few
+// levels, and kept.
 func (r *reading) bounds(tail float64) (lo, hi float64) {
+	for _, l := range r.known {
+		if l.tail == tail {
+			return l.low, l.high
+		}
+	}
+	lo, hi = r.interval(tail)
+	r.known = append(r.known, limits{tail, lo, hi})
+	return lo, hi
+}
+
+func (r *reading) interval(tail float64) (lo, hi float64) {
 	switch {
 	case r.kind == Ratio:
 		k := r.deflate(tail)

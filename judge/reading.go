@@ -24,7 +24,12 @@ type reading struct {
 	hist     *merged   // of a distribution
 	points   []float64 // of a value, without gaps
 	slices   int
+
+	known []limits // confidence limits worked out so far
 }
+
+// limits are the confidence limits that leave tail on each side.
+type limits struct{ tail, low, high float64 }
 
 // defaultQuantile is read from a distribution when neither a quantile nor the
 // mean was asked for; it is the golden-signals default for latency.

@@ -31,6 +31,12 @@ import (
 // log 2 against the integral.
 const alternatives = 16
 
+// minWatchSlices is from when a watch decides: before, neighbouring slices
+// cannot be known to be independent (the standard error of an autocorrelation
+// from ten slices is 1/√10 = 0.32), and with dependent ones a good candidate
+// may be far off for a while.
+const minWatchSlices = 10
+
 // passEvidence is what e-value is enough to pass: 1/miss.
 const passEvidence = 1 / miss
 
@@ -44,7 +50,6 @@ type watch struct {
 	accept    acceptable
 	events    []events
 	phi       float64 // what counts are divided by
-	ready     bool    // enough slices to know the dispersion
 
 	fail, pass float64 // logarithms of the e-values
 	shape      finding
@@ -53,18 +58,15 @@ type watch struct {
 func newWatch(o *Objective, now, base *reading, candidate, baseline *Sample, accept acceptable, alpha float64) *watch {
 	w := &watch{now: now, base: base, side: sidesOf(o.Worse, now.kind)[0], accept: accept}
 	n := min(len(candidate.Slices), len(baseline.Slices))
-	w.ready = n >= minSlices
 	w.shape = shapeOf(now, base, []side{w.side}, accept, alpha)
 	c, b := candidate.Slices[:n], baseline.Slices[:n]
 	if now.kind == Value || now.kind == Distribution && now.quantile == 0 {
-		if w.ready {
-			w.weighMeans(c, b)
-		}
+		w.weighMeans(c, b)
 		return w
 	}
 	w.events = w.count(c, b)
 	w.phi = dispersion(w.events)
-	if w.ready {
+	if len(w.events) >= minWatchSlices {
 		w.weigh()
 	}
 	return w
@@ -138,7 +140,7 @@ func dispersion(es []events) float64 {
 		x += e.baseline
 		n += e.baselineExposure
 	}
-	if x == 0 || len(es) < minSlices {
+	if x == 0 || len(es) < minWatchSlices {
 		return 1
 	}
 	residuals := make([]float64, len(es))
@@ -195,33 +197,44 @@ func alternativesBelow() []float64 {
 // Statist. Data Sci., e-detectors; here with total mass 1, so that Ville's
 // inequality holds for all time).
 type mixture struct {
-	ratios   []float64
-	logs     []float64 // log of the mass on each alternative, started
-	waiting  float64   // mass not started yet
+	ratios, logRatios []float64
+
+	mass     []float64 // on each alternative, started, in units of exp(scale)
+	scale    float64
+	waiting  float64 // mass not started yet
 	restarts bool
 	started  int
 }
 
 func newMixture(ratios []float64, restarts bool) *mixture {
-	m := &mixture{ratios: ratios, logs: make([]float64, len(ratios)), waiting: 1, restarts: restarts}
-	for i := range m.logs {
-		m.logs[i] = math.Inf(-1)
+	m := &mixture{ratios: ratios, mass: make([]float64, len(ratios)), waiting: 1, restarts: restarts}
+	for _, r := range ratios {
+		m.logRatios = append(m.logRatios, math.Log(r))
 	}
 	return m
 }
 
-// step multiplies with the factor of one slice.
+// step multiplies with the factor of one slice, with a as it is in the
+// likelihood ratio of a candidate with ρ times the acceptable rate: with
+// s = k·nc/nb, a = ρ(s+1)/(ρs+1) and 1 − s(a−1) = (s+1)/(ρs+1) = a/ρ.
 func (m *mixture) step(e events, k, margin float64) {
 	m.start()
+	if e.candidate == 0 && e.baseline == 0 && margin == 0 {
+		return
+	}
 	split := k * e.candidateExposure / e.baselineExposure
+	largest := math.Inf(-1)
+	var factors [alternatives]float64
 	for j, rho := range m.ratios {
-		// The factor that is the likelihood ratio for a candidate with rho
-		// times the acceptable rate: a = ρ(s+1)/(ρs+1), with s the odds.
-		a := rho * (split + 1) / (rho*split + 1)
-		m.logs[j] += e.candidate*math.Log(a) - e.candidateExposure*margin*(a-1)
-		if e.baseline > 0 {
-			m.logs[j] += e.baseline * math.Log(max(0, 1-split*(a-1)))
+		b := (split + 1) / (rho*split + 1)
+		factors[j] = (e.candidate+e.baseline)*math.Log(b) + e.candidate*m.logRatios[j] - e.candidateExposure*margin*(rho*b-1)
+		if m.mass[j] > 0 {
+			largest = max(largest, factors[j])
 		}
+	}
+	m.scale += largest
+	for j := range m.mass {
+		m.mass[j] *= math.Exp(factors[j] - largest)
 	}
 }
 
@@ -239,21 +252,21 @@ func (m *mixture) start() {
 	}
 	m.started++
 	m.waiting -= mass
-	l := math.Log(mass / float64(len(m.logs)))
-	for j := range m.logs {
-		m.logs[j] = logAdd(m.logs[j], l)
+	if m.scale > 600 { // too small beside what is there, and exp would underflow
+		return
+	}
+	for j := range m.mass {
+		m.mass[j] += mass / float64(len(m.mass)) * math.Exp(-m.scale)
 	}
 }
 
+// logE is the logarithm of the e-value.
 func (m *mixture) logE() float64 {
-	sum := math.Inf(-1)
-	if m.waiting > 0 {
-		sum = math.Log(m.waiting)
+	var sum float64
+	for _, x := range m.mass {
+		sum += x
 	}
-	for _, l := range m.logs {
-		sum = logAdd(sum, l)
-	}
-	return sum
+	return logAdd(math.Log(max(0, m.waiting)), m.scale+math.Log(sum))
 }
 
 // logAdd returns log(exp(a) + exp(b)).
@@ -327,11 +340,9 @@ func (w *watch) settleDetectable(res *Result, level float64) {
 	needed := math.Log(2 * alternatives / level) // half of the mass starts with the first slice
 	split, least := k*nc/nb, math.Inf(1)
 	for _, rho := range alternativesAbove() {
-		a := rho * (split + 1) / (rho*split + 1)
-		against := nc * m * (a - 1)
-		if x > 0 {
-			against -= x * math.Log(max(0, 1-split*(a-1)))
-		}
+		b := (split + 1) / (rho*split + 1)
+		a := rho * b
+		against := nc*m*(a-1) - x*math.Log(b)
 		least = min(least, (needed+against)/math.Log(a))
 	}
 	rate := gammaQuantile(1-miss, least) / nc

@@ -23,7 +23,7 @@ func (w *watch) weighMeans(c, b []Slice) {
 			xs = append(xs, float64(w.side)*(cv-w.accept.limit(w.side, bv)))
 		}
 	}
-	if len(xs) < minSlices {
+	if len(xs) < minWatchSlices {
 		return
 	}
 	lr := longRunVariance(xs)
@@ -36,7 +36,7 @@ func (w *watch) weighMeans(c, b []Slice) {
 	var sum float64
 	for t, x := range xs {
 		sum += x
-		if t+1 >= minSlices {
+		if t+1 >= minWatchSlices {
 			w.fail = max(w.fail, normalMixture(sum, variance*float64(t+1), variance*meansHorizon))
 		}
 	}
