@@ -110,8 +110,7 @@ func (l *Log[S]) commitNext() {
 // at the same offset, and what lies beyond it is not a frame.
 func (l *Log[S]) commit(p *part[S], entries []pendingEntry[S]) error {
 	var (
-		buf       = l.scratch[:0]
-		body      []byte
+		buf, body = l.frames[:0], l.body[:0]
 		frames    []frameInfo
 		summaries []S
 		keys      [][]uint32
@@ -131,8 +130,8 @@ func (l *Log[S]) commit(p *part[S], entries []pendingEntry[S]) error {
 		buf = appendFrame(buf, body, codecS2)
 		frames, summaries, keys = append(frames, f), append(summaries, l.merge(sums)), append(keys, sortKeys(ks))
 	}
-	if cap(buf) <= 1<<20 {
-		l.scratch = buf
+	if cap(buf) <= keepScratch && cap(body) <= keepScratch {
+		l.frames, l.body = buf, body
 	}
 	if err := l.write(p, buf); err != nil {
 		return err
@@ -140,6 +139,9 @@ func (l *Log[S]) commit(p *part[S], entries []pendingEntry[S]) error {
 	p.add(p.size+int64(len(buf)), codecS2, frames, summaries, keys)
 	return nil
 }
+
+// keepScratch is the largest buffer that is kept for the next commit.
+const keepScratch = 2 << 20
 
 // groupSize returns how many of the entries fit into one frame, at least one.
 func groupSize[S any](entries []pendingEntry[S], limit int) int {

@@ -3,6 +3,7 @@
 package segment
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -22,4 +23,13 @@ func lockDir(dir string) (unlock func() error, err error) {
 		return nil, fault.Conflict("%s is in use by another process", dir)
 	}
 	return f.Close, nil
+}
+
+// syncDir makes the names in dir survive a power cut.
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }

@@ -25,8 +25,9 @@ type Log[S any] struct {
 	wake   chan struct{} // tells Run that a segment was sealed
 	unlock func() error
 
-	writing sync.Mutex // held while a batch is committed; guards active's tail and scratch
-	scratch []byte
+	writing sync.Mutex // held while a batch is committed; guards the active tail and
+	frames  []byte     // scratch space for frames
+	body    []byte     // and for one uncompressed body
 
 	mu      sync.Mutex // guards the fields below
 	parts   []*part[S] // oldest first, the last one is active

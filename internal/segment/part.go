@@ -144,6 +144,9 @@ func (l *Log[S]) create(num uint64) (*part[S], error) {
 	if _, err := f.WriteAt(header(l.cfg.Kind), 0); err != nil {
 		return nil, errors.Join(fmt.Errorf("new segment: %w", err), f.Close(), os.Remove(name))
 	}
+	if err := syncDir(l.cfg.Dir); err != nil {
+		return nil, errors.Join(fmt.Errorf("new segment: %w", err), f.Close(), os.Remove(name))
+	}
 	return l.newPart(num, name, f), nil
 }
 

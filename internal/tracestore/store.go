@@ -133,7 +133,7 @@ func (s *Store) eachSummary(visit func(*summary)) error {
 	return nil
 }
 
-// Trace returns one whole trace; a fault of KindNotFound if there is none.
+// Trace returns one whole trace (of at most 10 000 spans); a fault of KindNotFound if there is none.
 func (s *Store) Trace(ctx context.Context, id telemetry.TraceID) (*telemetry.Trace, error) {
 	v := s.log.View()
 	defer v.Close()
@@ -175,6 +175,10 @@ func collect(ctx context.Context, v *segment.View[*summary], ids []telemetry.Tra
 	return c.traces, nil
 }
 
+// maxSpans is the number of spans up to which a trace is read; ids that a
+// client uses for everything it does must not exhaust memory.
+const maxSpans = 10_000
+
 type collector struct {
 	places map[telemetry.TraceID]int
 	traces []*telemetry.Trace
@@ -195,7 +199,8 @@ func (c *collector) entry(e segment.Entry) error {
 	wanted := func(id telemetry.TraceID) bool { _, ok := c.places[id]; return ok }
 	return wire.WalkTraces(e.Request, wanted, func(res *wire.Resource, scope []byte, span *wire.Span) error {
 		key := spanKey{span.TraceID, span.ID, span.Kind, string(res.Service), span.Start}
-		if span.Defect != wire.Sound || c.seen[key] {
+		i := c.places[span.TraceID]
+		if span.Defect != wire.Sound || c.seen[key] || c.traces[i] != nil && len(c.traces[i].Spans) >= maxSpans {
 			return nil
 		}
 		c.seen[key] = true
@@ -204,7 +209,6 @@ func (c *collector) entry(e segment.Entry) error {
 		if err != nil && !fault.Is(err, fault.KindInvalid) {
 			return err
 		}
-		i := c.places[span.TraceID]
 		if c.traces[i] == nil {
 			c.traces[i] = &telemetry.Trace{ID: span.TraceID}
 		}
