@@ -169,10 +169,8 @@ func (m *Manager) report(ctx context.Context) error {
 	if m.unreported == nil {
 		return nil
 	}
-	a := *m.unreported
-	f, _ := m.State().Flag(a.Set, a.Key) // the place; a flag that is gone has none
-	if _, err := m.recorder.Record(ctx, runtimeEvent(f, a)); err != nil {
-		return fault.Unavailable("the change of flag %s to %s is stored and will be served once it is reported, which failed: %w", a.Key, a.To, err)
+	if err := m.recordRuntime(ctx, *m.unreported); err != nil {
+		return err
 	}
 	if err := m.readOverrides(ctx); err != nil {
 		return err
@@ -181,6 +179,16 @@ func (m *Manager) report(ctx context.Context) error {
 		return err
 	}
 	m.unreported = nil
+	return nil
+}
+
+// recordRuntime records the event of a stored change, at the place that its
+// flag has now; a flag that is gone has none.
+func (m *Manager) recordRuntime(ctx context.Context, a Audit) error {
+	f := m.sourceFlags()[overrideKey{a.Set, a.Key}]
+	if _, err := m.recorder.Record(ctx, runtimeEvent(f, a)); err != nil {
+		return fault.Unavailable("the change of flag %s to %s is stored and will be served once it is reported, which failed: %w", a.Key, a.To, err)
+	}
 	return nil
 }
 
@@ -206,8 +214,7 @@ func (m *Manager) finishInterrupted(ctx context.Context) error {
 			return err
 		}
 		m.logger.InfoContext(ctx, "finishing a flag change that was interrupted", "flag", a.Key, "to", a.To, "event", a.EventID)
-		m.unreported = &a
-		if err := m.report(ctx); err != nil {
+		if err := m.recordRuntime(ctx, a); err != nil {
 			return err
 		}
 	}

@@ -1,10 +1,28 @@
 // Package flag is Tidegate's view of feature flags: sets of definitions in
 // flagd's JSON, who changed which flag when, and how to undo it.
 //
-// A definition comes from a source (a file, or a Kubernetes ConfigMap that
-// embeds one). A runtime change overrides the default variant without
-// touching the source; it is kept until it is cleared, survives restarts, and
-// is recorded as a change event on the services the flag affects.
+// A definition comes from a [Source]: a file, a directory of files, a
+// Kubernetes ConfigMap that embeds some, or a manifest. Sources are watched and
+// taken over file by file, whole or not at all: a file with anything wrong in
+// it is refused with its line and reason, audited, and what it gave before
+// stays in force. Edits of a source are audited and become change events.
+//
+// A runtime change overrides the default variant without touching the source.
+// It is kept until it is cleared, survives restarts, and is recorded as a
+// change event on the service that the flag affects. Targeting rules are not
+// touched by it: where a rule decides, it still does.
+//
+// The [Manager] holds it all. Its invariants: a runtime change is stored with
+// its audit first, reported as an event second, and served last; what was
+// stored and not reported before a crash is reported by Load, before anything
+// is served; all changes have one order.
+//
+//	m, err := flag.New(flag.Config{Store: db.Flags(), Recorder: changes,
+//		Sources: []flag.Source{{Path: "flags/", Place: entity.Ref{Environment: "dev"}}}})
+//	err = m.Load(ctx)  // flags are in force
+//	go m.Run(ctx)      // follows the sources
+//	f, event, err := m.Set(ctx, flag.Change{Key: "paymentServiceFailure", Variant: "on", Who: "ann", Reason: "drill"})
+//	<-m.State().Changed()
 package flag
 
 import (

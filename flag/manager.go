@@ -137,10 +137,10 @@ func (m *Manager) Load(ctx context.Context) error {
 		return err
 	}
 	m.readSources(ctx, false)
-	if err := m.publish(); err != nil {
+	if err := m.finishInterrupted(ctx); err != nil {
 		return err
 	}
-	if err := m.finishInterrupted(ctx); err != nil {
+	if err := m.publish(); err != nil {
 		return err
 	}
 	m.loaded = true
@@ -151,6 +151,9 @@ func (m *Manager) Load(ctx context.Context) error {
 func (m *Manager) Refresh(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err := m.report(ctx); err != nil {
+		return err
+	}
 	if err := m.readOverrides(ctx); err != nil {
 		return err
 	}

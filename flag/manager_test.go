@@ -279,7 +279,15 @@ func TestCrashBetweenStoringAndReporting(t *testing.T) {
 	}
 	// The crash: a new process finds the change, and no event of it.
 	d.failRecord = nil
-	m = load(t, d, flag.Source{Path: path})
+	m = unloaded(t, d, flag.Source{Path: path})
+	d.onRecord = func() {
+		if len(m.State().Documents()) != 0 {
+			t.Error("served before it was reported")
+		}
+	}
+	if err := m.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if v := served(t, m, "banner"); v != "red" {
 		t.Errorf("after the restart: %s", v)
 	}

@@ -25,7 +25,7 @@ type Source struct {
 	// ending in .json. The path may lead through symbolic links that are
 	// swapped, as in a ConfigMap that is mounted into a pod.
 	Path string `json:"path,omitempty"`
-	// Document is a flagd document given directly.
+	// Document is a flagd document given directly; it needs a Set.
 	Document []byte `json:"document,omitempty"`
 
 	// Set names the set. When empty, a document's metadata.flagSetId does, or
@@ -39,6 +39,9 @@ type Source struct {
 func (s Source) check() error {
 	if (s.Path == "") == (len(s.Document) == 0) {
 		return fault.Invalid("flag source: exactly one of a path and a document is required")
+	}
+	if len(s.Document) > 0 && s.Set == "" {
+		return fault.Invalid("flag source: a document needs the name of its set")
 	}
 	return nil
 }

@@ -223,8 +223,10 @@ func TestSetSources(t *testing.T) {
 	if _, err := m.Flag(t.Context(), "", "a"); err == nil || variant(t, m, "b") != "on" {
 		t.Error("not replaced")
 	}
-	if err := m.SetSources(t.Context(), []flag.Source{{}}); err == nil {
-		t.Error("a source without anything is accepted")
+	for _, bad := range []flag.Source{{}, {Path: "x", Document: []byte("{}")}, {Document: []byte("{}")}} {
+		if err := m.SetSources(t.Context(), []flag.Source{bad}); err == nil {
+			t.Errorf("%+v is accepted", bad)
+		}
 	}
 }
 

@@ -63,11 +63,33 @@ func (h *Handlers) cloudEventsAccepted(w http.ResponseWriter, r *http.Request, i
 	writeJSON(w, http.StatusAccepted, map[string][]string{"ids": ids})
 }
 
+// contentMode returns the media type that tells the modes apart. Senders that
+// post a whole event as plain application/json, as Keptn's API allowed, are
+// understood too, unless they set any of the headers of binary mode.
+func contentMode(r *http.Request, body []byte) string {
+	kind := mediaType(r)
+	if kind != cloudevent.ApplicationJSON {
+		return kind
+	}
+	for name := range r.Header {
+		if strings.HasPrefix(name, "Ce-") {
+			return kind
+		}
+	}
+	if bytes.HasPrefix(bytes.TrimSpace(body), []byte{'['}) {
+		return cloudevent.ApplicationCloudEventsBatchJSON
+	}
+	return cloudevent.ApplicationCloudEventsJSON
+}
+
 // parseCloudEvents reads one event or a batch.
 func parseCloudEvents(r *http.Request, body []byte) ([]cloudevent.Event, error) {
-	message := cehttp.NewMessage(r.Header, io.NopCloser(bytes.NewReader(body)))
+	kind := contentMode(r, body)
+	header := r.Header.Clone()
+	header.Set("Content-Type", kind)
+	message := cehttp.NewMessage(header, io.NopCloser(bytes.NewReader(body)))
 	var events []cloudevent.Event
-	if mediaType(r) == cloudevent.ApplicationCloudEventsBatchJSON {
+	if kind == cloudevent.ApplicationCloudEventsBatchJSON {
 		var err error
 		if events, err = binding.ToEvents(context.Background(), message, message.BodyReader); err != nil {
 			return nil, fault.Invalid("not a batch of CloudEvents: %w", err)
@@ -75,7 +97,7 @@ func parseCloudEvents(r *http.Request, body []byte) ([]cloudevent.Event, error) 
 	} else {
 		e, err := binding.ToEvent(context.Background(), message)
 		if err != nil {
-			return nil, notACloudEvent(r, body, err)
+			return nil, notACloudEvent(r, kind, body, err)
 		}
 		events = []cloudevent.Event{*e}
 	}
@@ -92,8 +114,8 @@ func parseCloudEvents(r *http.Request, body []byte) ([]cloudevent.Event, error) 
 
 // notACloudEvent explains a request that cannot be read as an event; most
 // often an attribute is missing, and then it says which.
-func notACloudEvent(r *http.Request, body []byte, err error) error {
-	if strings.HasPrefix(mediaType(r), "application/cloudevents") {
+func notACloudEvent(r *http.Request, kind string, body []byte, err error) error {
+	if kind == cloudevent.ApplicationCloudEventsJSON {
 		var attributes map[string]json.RawMessage
 		if json.Unmarshal(body, &attributes) != nil {
 			return fault.Invalid("not a CloudEvent: %w", err)

@@ -31,6 +31,10 @@ func TestNativeCloudEvent(t *testing.T) {
 		"Content-Type", structured)
 	equal(t, want, got[0])
 
+	got = a.accepted(http.StatusAccepted, "/api/cloudevents",
+		`{"specversion":"1.0","id":"3","source":"/ci","type":"test.finished","time":"2026-03-01T11:59:00Z","data":`+data+`}`)
+	equal(t, want, got[0])
+
 	// A retry is harmless.
 	if again := a.accepted(http.StatusAccepted, "/api/cloudevents", data, "ce-specversion", "1.0", "ce-id", "1", "ce-source", "/ci",
 		"ce-type", "test.finished", "ce-time", "2026-03-01T11:59:00Z"); len(again) != 0 {
@@ -86,6 +90,9 @@ func TestCloudEventRequired(t *testing.T) {
 		if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), `"field":"`+name+`"`) {
 			t.Errorf("binary without %s: %d %s", name, w.Code, w.Body)
 		}
+	}
+	if w := a.post("/api/cloudevents", `{"type":"test.finished"}`); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), `"field":"specversion"`) {
+		t.Errorf("plain JSON: %d %s", w.Code, w.Body)
 	}
 	for _, body := range []string{`{`, `[]`, `{"specversion":"1.0","id":"1","source":"s","type":"t","data":[1]}`, `{"specversion":"9","id":"1","source":"s","type":"t"}`,
 		`{"specversion":"1.0","id":"1","source":"s","type":"t","data":{"kind":"nonsense"}}`} {

@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 older providers use what is deprecated
+
 package flagd
 
 import (
