@@ -13,6 +13,7 @@ import (
 const (
 	MaxObjectives = 50
 	maxName       = 100
+	maxRef        = 300
 	maxPromQL     = 8192
 	maxVariantBy  = 10
 	maxLabels     = 50
@@ -113,6 +114,8 @@ func (g Guardian) Validate() error {
 		return fault.InvalidField("spec.objectives", "at most %d objectives, got %d", MaxObjectives, len(g.Objectives))
 	case len(g.VariantBy) > maxVariantBy:
 		return fault.InvalidField("spec.variantBy", "at most %d tags, got %d", maxVariantBy, len(g.VariantBy))
+	case len(g.Target.Service) > maxRef || len(g.Target.Environment) > maxRef || len(g.Target.Version) > maxRef:
+		return fault.InvalidField("spec.target", "names of at most %d characters, please", maxRef)
 	case g.Settle < 0 || g.Settle > maxSettle:
 		return fault.InvalidField("spec.settle", "expected between 0s and %s, got %s", maxSettle, g.Settle)
 	}

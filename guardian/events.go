@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tidegate-io/tidegate/change"
@@ -16,6 +17,9 @@ const (
 	TypeTraining = "validation.training"
 	TypePinned   = "validation.pinned"
 )
+
+// maxEventText bounds titles and reasons.
+const maxEventText = 2000
 
 // source is what the events name as the tool that reported them.
 const source = "tidegate"
@@ -52,7 +56,7 @@ func (v Validation) objectiveEvent(i int, r judge.Result) change.Event {
 	e := v.event(change.TypeValidationObjective)
 	e.ID += "." + strconv.Itoa(i)
 	e.Title = fmt.Sprintf("%s: %s", r.Name, r.Status)
-	e.Start, e.Reason, e.To = v.Finished, r.Why, string(r.Status)
+	e.Start, e.Reason, e.To = v.Finished, text(r.Why), string(r.Status)
 	e.Properties["objective"] = r.Name
 	e.Properties["status"] = string(r.Status)
 	for name, n := range map[string]judge.Number{"estimate": r.Estimate, "limit": r.Limit} {
@@ -65,7 +69,7 @@ func (v Validation) objectiveEvent(i int, r judge.Result) change.Event {
 
 func (v Validation) finishedEvent() change.Event {
 	e := v.event(change.TypeValidationFinished)
-	e.Title = v.Headline
+	e.Title = text(v.Headline)
 	e.Start, e.To = v.Finished, string(v.Status)
 	e.Properties["status"] = string(v.Status)
 	if c, ok := v.Evidence.Cause(); ok {
@@ -85,14 +89,29 @@ func (v Validation) finishedEvents() []change.Event {
 	return append(out, v.finishedEvent())
 }
 
+// text makes a sentence with words from telemetry in it fit for an event.
+func text(s string) string {
+	s = strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), "�")
+	if r := []rune(s); len(r) > maxEventText {
+		s = string(r[:maxEventText-1]) + "…"
+	}
+	return s
+}
+
 // record stores events once: one whose id is there already was stored by an
-// earlier attempt.
+// earlier attempt. One that is refused as wrong is left out: trying again
+// would not help, and the validation stands without it.
 func (s *Service) record(ctx context.Context, events ...change.Event) error {
 	if s.recorder == nil {
 		return nil
 	}
 	for _, e := range events {
-		if _, err := s.recorder.Record(ctx, e); err != nil && !fault.Is(err, fault.KindConflict) {
+		_, err := s.recorder.Record(ctx, e)
+		switch {
+		case err == nil || fault.Is(err, fault.KindConflict):
+		case fault.Is(err, fault.KindInvalid):
+			s.log.Error("validation event left out", "event", e.ID, "error", err)
+		default:
 			return fmt.Errorf("record %s: %w", e.ID, err)
 		}
 	}

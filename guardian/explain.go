@@ -3,7 +3,6 @@ package guardian
 import (
 	"context"
 
-	"github.com/tidegate-io/tidegate/entity"
 	"github.com/tidegate-io/tidegate/evidence"
 	"github.com/tidegate-io/tidegate/judge"
 )
@@ -41,7 +40,7 @@ func (s *Service) explain(ctx context.Context, v *Validation, g Guardian, measur
 			}
 		}
 	}
-	if r.Target == (entity.Ref{}) {
+	if r.Target.Service == "" {
 		return // only PromQL over no particular service: nothing to look at
 	}
 	e, err := evidence.Gather(ctx, r)

@@ -191,5 +191,6 @@ type Store interface {
 	// Update replaces a validation by ID.
 	Update(ctx context.Context, v Validation) error
 	Validation(ctx context.Context, id string) (Validation, error)
+	// Validations may leave out Evidence and Sources, which are large.
 	Validations(ctx context.Context, q HistoryQuery) ([]Validation, error)
 }

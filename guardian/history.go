@@ -20,6 +20,7 @@ const (
 	maxHistory   = 50
 	historyPage  = 100
 	historyPages = 3
+	pinnedPages  = 10
 )
 
 // Trains reports whether adaptive objectives learn from the validation.
@@ -63,17 +64,37 @@ func (s *Service) historyOf(ctx context.Context, v Validation) (history, error) 
 	}
 	reverse(h.runs)
 
-	pinned, err := s.store.Validations(ctx, HistoryQuery{Guardian: v.Guardian, Variant: &v.Variant, State: StateFinished, Limit: historyPage, Pinned: true})
-	if err != nil {
-		return h, err
-	}
+	pinned, err := s.pinned(ctx, v)
 	for i, p := range pinned {
-		if p.Pinned && p.ID != v.ID {
+		if p.ID != v.ID {
 			h.reference = &pinned[i]
 			break
 		}
 	}
-	return h, nil
+	return h, err
+}
+
+// pinned returns the reference runs of a validation's guardian and variant,
+// newest first. Stores that know of pins answer with one page at most.
+func (s *Service) pinned(ctx context.Context, v Validation) ([]Validation, error) {
+	q := HistoryQuery{Guardian: v.Guardian, Variant: &v.Variant, State: StateFinished, Limit: historyPage, Pinned: true}
+	var out []Validation
+	for range pinnedPages {
+		page, err := s.store.Validations(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range page {
+			if p.Pinned {
+				out = append(out, p)
+			}
+		}
+		if len(page) < historyPage {
+			break
+		}
+		q.Before = page[len(page)-1].Number
+	}
+	return out, nil
 }
 
 // of returns the runs of one objective, oldest first.
@@ -154,13 +175,17 @@ func (s *Service) Pin(ctx context.Context, id string, pinned bool, who, reason s
 }
 
 func (s *Service) unpinOthers(ctx context.Context, v Validation) error {
-	all, err := s.store.Validations(ctx, HistoryQuery{Guardian: v.Guardian, Variant: &v.Variant, State: StateFinished, Limit: historyPage, Pinned: true})
+	pinned, err := s.pinned(ctx, v)
 	if err != nil {
 		return err
 	}
-	for _, other := range all {
-		if !other.Pinned || other.ID == v.ID {
+	for _, p := range pinned {
+		if p.ID == v.ID {
 			continue
+		}
+		other, err := s.store.Validation(ctx, p.ID) // whole, to be stored again
+		if err != nil {
+			return err
 		}
 		other.Pinned = false
 		if err := s.store.Update(ctx, other); err != nil {

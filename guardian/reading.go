@@ -14,12 +14,13 @@ const (
 	sliceResolution = 2 * time.Second
 	longestSlice    = 10 * time.Second
 	wantedSlices    = 30
-	maxSlices       = 1800
+	maxSlices       = 1750
 )
 
 // sliceOf returns how finely a window of the given length is cut: 2 to 10 s,
 // about thirty pieces where that is possible, and longer ones only where a
-// window would otherwise have more than 1,800.
+// window would otherwise have more than 1,750: the judge's cost is measured
+// with 1,800 slices, and readers widen a window to their resolution.
 func sliceOf(window time.Duration) time.Duration {
 	s := min(roundUp(window/wantedSlices, sliceResolution), longestSlice)
 	return max(s, roundUp(window/maxSlices, sliceResolution))

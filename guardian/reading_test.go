@@ -16,8 +16,8 @@ func TestSliceOf(t *testing.T) {
 		2 * time.Minute:  4 * time.Second,
 		5 * time.Minute:  10 * time.Second,
 		time.Hour:        10 * time.Second,
-		5 * time.Hour:    10 * time.Second,
-		24 * time.Hour:   48 * time.Second,
+		5 * time.Hour:    12 * time.Second,
+		24 * time.Hour:   50 * time.Second,
 	} {
 		got := sliceOf(window)
 		if got != want {

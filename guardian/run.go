@@ -99,6 +99,9 @@ func (s *Service) repeatEvents(ctx context.Context) error {
 		if v.Finished.Before(since) {
 			continue
 		}
+		if v, err = s.store.Validation(ctx, v.ID); err != nil { // with its evidence
+			return err
+		}
 		if err := s.record(ctx, v.finishedEvents()...); err != nil {
 			return err
 		}

@@ -21,7 +21,7 @@ const (
 func (s *Service) course(ctx context.Context, o Objective, r Reading) ([][2]judge.Number, error) {
 	lead := min(max(r.Window.Length(), leadMin), leadMax)
 	r.Slice = max(r.Slice, roundUp((r.Window.Length()+lead)/drawPoints, sliceResolution))
-	r.Window.From = r.Window.From.Add(-roundUp(lead, r.Slice))
+	r.Window.From = r.Window.From.Add(-roundUp(lead, r.Slice)).Truncate(sliceResolution)
 	sample, _, err := s.sampler.Sample(ctx, r)
 	if err != nil || sample.Err != "" {
 		return nil, err

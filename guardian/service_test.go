@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/tidegate-io/tidegate/change"
 	"github.com/tidegate-io/tidegate/entity"
 	"github.com/tidegate-io/tidegate/fault"
@@ -261,6 +263,7 @@ func TestStart(t *testing.T) {
 			"endless":          {guardian.Request{Guardian: "checkout", Last: 1000 * time.Hour}, fault.KindInvalid},
 			"far ahead":        {guardian.Request{Guardian: "checkout", Next: 48 * time.Hour}, fault.KindInvalid},
 			"odd id":           {guardian.Request{Guardian: "checkout", ID: "../etc", Last: time.Minute}, fault.KindInvalid},
+			"not text":         {guardian.Request{Guardian: "checkout", Last: time.Minute, Who: "a\x00b"}, fault.KindInvalid},
 			"nameless tag":     {guardian.Request{Guardian: "checkout", Last: time.Minute, Tags: map[string]string{"": "x"}}, fault.KindInvalid},
 		} {
 			if _, err := w.svc.Start(t.Context(), tc.r); !fault.Is(err, tc.want) {
@@ -364,21 +367,51 @@ func TestStoreFails(t *testing.T) {
 	})
 }
 
-// The process ends between storing the outcome and recording its events.
+// The process ends between storing the outcome and recording its events: the
+// same events are recorded after the restart.
 func TestEventsAreMadeUpFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
+		w.defs[0].Objectives = []guardian.Objective{{
+			Objective: judge.Objective{Name: "errors", Threshold: &judge.Threshold{Fail: &judge.Limit{Op: ">", Value: 0.01}}},
+			Indicator: guardian.Indicator{ErrorRate: &guardian.SpanIndicator{}},
+		}}
+		now := time.Now()
+		w.shop.failing, w.shop.since = 0.5, now.Add(-time.Minute)
+		w.traces = traces{failedTrace(1, now.Add(-time.Second))}
+		flip := change.Event{ID: "flip", Kind: change.KindFlag, Key: "f", To: "on", Start: now.Add(-2 * time.Second), Ref: entity.Ref{Service: "payment"}}
+		w.events.Record(t.Context(), flip)
 		w.boot()
 		w.validate(guardian.Request{Last: time.Minute})
 		w.shutdown()
-		w.events.list = w.events.list[:1]
+		want := w.events.list
+		w.events.list = w.events.list[:2] // the flip, and that it started
 		w.boot()
 		synctest.Wait()
 		w.shutdown()
-		if got := w.events.types(); got[change.TypeValidationFinished] != 1 || got[change.TypeValidationObjective] != 3 {
-			t.Errorf("events %v", got)
+		if diff := cmp.Diff(want, w.events.list); diff != "" || want[len(want)-1].Properties["cause"] != "flip" {
+			t.Errorf("events (-first +made up for):\n%s", diff)
 		}
 	})
+}
+
+// An event that the log refuses as wrong does not hold the verdict back.
+func TestRefusedEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.config = func(c *guardian.Config) { c.Recorder = refusing{} }
+		w.boot()
+		defer w.shutdown()
+		if v := w.validate(guardian.Request{Last: time.Minute}); v.Status != judge.StatusLearning {
+			t.Errorf("%s: %s", v.Status, v.Headline)
+		}
+	})
+}
+
+type refusing struct{}
+
+func (refusing) Record(context.Context, change.Event) (change.Event, error) {
+	return change.Event{}, fault.Invalid("no such thing")
 }
 
 func TestConcurrencyIsBounded(t *testing.T) {
@@ -489,6 +522,9 @@ func TestPinKeepsOneReference(t *testing.T) {
 		pinned, _ := w.store.Validations(t.Context(), guardian.HistoryQuery{Pinned: true})
 		if len(pinned) != 1 || pinned[0].ID != b.ID {
 			t.Errorf("pinned %+v", pinned)
+		}
+		if v, _ := w.store.Validation(t.Context(), a.ID); len(v.Sources) != 3 {
+			t.Errorf("unpinning lost the sources of %+v", v)
 		}
 		// With a reference there is nothing left to learn.
 		if v := w.validate(guardian.Request{Last: time.Minute}); v.Status != judge.StatusPass {

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tidegate-io/tidegate/fault"
 )
@@ -17,6 +18,7 @@ const (
 	maxTags     = 50
 	maxTagKey   = 100
 	maxTagValue = 1000
+	maxWho      = 300
 	maxAhead    = 24 * time.Hour
 )
 
@@ -115,18 +117,25 @@ func (r Request) validate() error {
 	switch {
 	case r.ID != "" && !idForm.MatchString(r.ID):
 		return fault.InvalidField("id", "expected up to 128 letters, digits and . _ : -")
-	case len(r.Who) > maxTagValue || len(r.Trigger) > maxTagKey || len(r.EventID) > maxTagValue:
-		return fault.InvalidField("who", "too long")
+	case len(r.Who) > maxWho || !plain(r.Who):
+		return fault.InvalidField("who", "expected text of up to %d characters", maxWho)
+	case len(r.Trigger) > maxTagKey || !plain(r.Trigger):
+		return fault.InvalidField("trigger", "expected text of up to %d characters", maxTagKey)
+	case len(r.EventID) > maxWho || !plain(r.EventID):
+		return fault.InvalidField("eventId", "expected text of up to %d characters", maxWho)
 	case len(r.Tags) > maxTags:
 		return fault.InvalidField("tags", "at most %d, got %d", maxTags, len(r.Tags))
 	}
 	for k, v := range r.Tags {
-		if k == "" || len(k) > maxTagKey || len(v) > maxTagValue {
+		if k == "" || len(k) > maxTagKey || len(v) > maxTagValue || !plain(k) || !plain(v) {
 			return fault.InvalidField("tags", "%.20q: expected a key of 1 to %d and a value of up to %d characters", k, maxTagKey, maxTagValue)
 		}
 	}
 	return nil
 }
+
+// plain reports whether s is text that every store can keep.
+func plain(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 
 // variant is the part of the tags that separates histories, "purpose=a,zone=b".
 func (g Guardian) variant(tags map[string]string) string {
