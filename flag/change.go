@@ -30,14 +30,14 @@ import (
 func (m *Manager) Set(ctx context.Context, c Change) (Flag, change.Event, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err := m.report(ctx); err != nil {
+		return Flag{}, change.Event{}, err
+	}
 	f, err := m.State().Flag(c.Set, c.Key)
 	if err != nil {
 		return Flag{}, change.Event{}, err
 	}
 	if err := checkChange(f, c); err != nil {
-		return Flag{}, change.Event{}, err
-	}
-	if err := m.report(ctx); err != nil {
 		return Flag{}, change.Event{}, err
 	}
 	if e, ok, err := m.repeated(ctx, f, c); ok || err != nil {
@@ -64,15 +64,15 @@ func (m *Manager) Set(ctx context.Context, c Change) (Flag, change.Event, error)
 func (m *Manager) Clear(ctx context.Context, set, key, who, reason string) (Flag, change.Event, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err := m.report(ctx); err != nil {
+		return Flag{}, change.Event{}, err
+	}
 	f, err := m.State().Flag(set, key)
 	if err != nil {
 		return Flag{}, change.Event{}, err
 	}
 	if strings.TrimSpace(who) == "" {
 		return Flag{}, change.Event{}, fault.InvalidField("who", "is required: flags are not changed anonymously")
-	}
-	if err := m.report(ctx); err != nil {
-		return Flag{}, change.Event{}, err
 	}
 	if _, ok := m.overrides[overrideKey{f.Set, f.Key}]; !ok {
 		return f, change.Event{}, nil
