@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -461,4 +462,28 @@ func TestRetentionByBytes(t *testing.T) {
 	if size > 1<<20 || size == 0 {
 		t.Errorf("%d bytes on disk", size)
 	}
+}
+
+// TestSummariesDoNotHoldRequests: what is remembered of a request is a small
+// part of it.
+func TestSummariesDoNotHoldRequests(t *testing.T) {
+	s := open(t, Config{Dir: t.TempDir(), CacheBytes: 1})
+	gen := wiretest.New(1, epoch)
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	add(t, s, epoch, gen.Request(512)) // scratch space is there from now on
+	before, sent := heap(), uint64(0)
+	for range 40 {
+		req := gen.Request(512)
+		sent += uint64(len(req))
+		add(t, s, epoch, req)
+	}
+	if grown := int64(heap()) - int64(before); grown > int64(sent)/10 {
+		t.Errorf("%d bytes are held for %d sent", grown, sent)
+	}
+	runtime.KeepAlive(s)
 }

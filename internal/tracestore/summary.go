@@ -172,7 +172,8 @@ func (b *builder) finish(shared *schema) *summary {
 		}
 	}
 	sortGroups(b.sum.groups)
-	return &b.sum
+	sum := b.sum // on its own: the builder holds on to the request
+	return &sum
 }
 
 // Merge returns the summary of all spans together.
