@@ -10,7 +10,7 @@ const page = (path: string, load: () => Promise<{ default: ComponentType }>): Ro
   return {
     path,
     element: (
-      <Suspense fallback={<main className="page"><Rows /></main>}>
+      <Suspense fallback={<main className="page" aria-busy="true"><Rows /></main>}>
         <Lazy />
       </Suspense>
     ),

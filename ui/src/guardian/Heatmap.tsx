@@ -139,9 +139,26 @@ function Detail({ v, name }: { v: Validation; name: string }) {
           {!Number.isNaN(num(r.baseline)) && <div><dt>{r.learned ? `median of ${r.learned} runs` : "baseline"}</dt><dd>{quantity(r.baseline, r.kind, r.unit)}</dd></div>}
           <div><dt>n</dt><dd>{count(r.n)}</dd></div>
         </dl>
-      ) : null}
+      ) : (
+        <Outcomes v={v} />
+      )}
       <p>{r ? r.why : v.headline || v.verdict?.summary || (v.state === "finished" ? "" : "Not finished yet.")}</p>
     </div>
+  );
+}
+
+/** How many objectives came out how. */
+function Outcomes({ v }: { v: Validation }) {
+  const results = v.verdict?.results ?? [];
+  return (
+    <dl className="facts">
+      {statuses
+        .map((s) => [statusLook(s), results.filter((r) => r.status === s).length] as const)
+        .filter(([, n]) => n > 0)
+        .map(([look, n]) => (
+          <div key={look.word}><dt>{look.word.toLowerCase()}</dt><dd data-tone={look.tone} className="toned">{look.glyph} {n}</dd></div>
+        ))}
+    </dl>
   );
 }
 

@@ -21,7 +21,7 @@ export const box = { width: 168, height: 56, gapX: 76, gapY: 26 };
  * the mean position of the neighbours the order within it. Cycles are broken
  * at the edge that closes them.
  */
-export function place(nodes: GraphNode[], edges: GraphEdge[], vertical = false): Drawn {
+export function place(nodes: GraphNode[], edges: GraphEdge[]): Drawn {
   const known = new Map(nodes.map((n) => [n.service, n]));
   for (const e of edges)
     for (const s of [e.client, e.server])
@@ -78,18 +78,13 @@ export function place(nodes: GraphNode[], edges: GraphEdge[], vertical = false):
     }
   }
 
-  const across = vertical ? box.width + box.gapY : box.height + box.gapY;
-  const along = vertical ? box.height + box.gapX : box.width + box.gapX;
   const most = Math.max(...layers.map((l) => l.length), 1);
   const places = new Map<string, Place>();
   layers.forEach((l, depth) =>
     l.forEach((n) => {
-      const side = (index.get(n)! + (most - 1) / 2) * across;
-      const far = depth * along;
-      places.set(n, { node: known.get(n)!, layer: depth, x: vertical ? side : far, y: vertical ? far : side });
+      const y = (index.get(n)! + (most - 1) / 2) * (box.height + box.gapY);
+      places.set(n, { node: known.get(n)!, layer: depth, x: depth * (box.width + box.gapX), y });
     }),
   );
-  const length = layers.length * along - box.gapX;
-  const breadth = most * across - box.gapY;
-  return { places, width: vertical ? breadth : length, height: vertical ? length : breadth, back };
+  return { places, width: layers.length * (box.width + box.gapX) - box.gapX, height: most * (box.height + box.gapY) - box.gapY, back };
 }

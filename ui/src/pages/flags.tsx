@@ -124,7 +124,7 @@ function Audit({ keyName, set, onAll }: { keyName: string; set: string; onAll: (
                   {audit.map((a) => (
                     <tr key={a.id}>
                       <td><Ago at={a.at} /></td>
-                      <td className="mono">{a.key}</td>
+                      <td className="mono nowrap">{a.key}</td>
                       <td className="nowrap"><code>{a.from || "–"} → {a.to || "–"}</code></td>
                       <td>{a.who}</td>
                       <td className="grow">{a.reason}{a.note && <span className="dim"> {a.note}</span>}</td>

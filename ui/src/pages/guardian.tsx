@@ -3,7 +3,7 @@ import { useState } from "react";
 import { Link, useParams } from "react-router";
 import { useGuardian, useGuardianValidations } from "../api/queries";
 import type { Guardian, Objective, Validation } from "../api/types";
-import { percent } from "../format/number";
+import { percent, quantity } from "../format/number";
 import { nanos } from "../format/time";
 import { pinAct, trainingAct, validateAct } from "../guardian/acts";
 import { Heatmap } from "../guardian/Heatmap";
@@ -138,9 +138,15 @@ function measures(o: Objective) {
   return <code className="promql">{i.promql}</code>;
 }
 
+function inUnit(o: Objective, value: number): string {
+  const i = o.indicator;
+  const kind = i?.latency ? "distribution" : i?.errorRate ? "ratio" : i?.throughput ? "rate" : "value";
+  return quantity(value, kind, i?.unit);
+}
+
 function criterion(o: Objective): string {
   const t = o.threshold;
-  if (t) return [t.fail && `fail ${t.fail.op} ${t.fail.value}`, t.warn && `warn ${t.warn.op} ${t.warn.value}`].filter(Boolean).join(", ");
+  if (t) return [t.fail && `fails ${t.fail.op} ${inUnit(o, t.fail.value)}`, t.warn && `warns ${t.warn.op} ${inUnit(o, t.warn.value)}`].filter(Boolean).join(", ");
   const tolerance = (x: number | null | undefined) => (x === undefined || x === null ? "" : `, tolerance ${percent(x)}`);
   if (o.adaptive) return `what earlier runs make probable${tolerance(o.adaptive.tolerance)}`;
   if (o.comparison) return `${o.compareTo?.environment ?? o.compareTo?.version ?? o.compareTo?.service ?? "the baseline"}${tolerance(o.comparison.tolerance)}`;

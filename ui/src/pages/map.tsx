@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useState } from "react";
+import { useMemo, useState } from "react";
 import { useNavigate } from "react-router";
 import { useGraph } from "../api/queries";
 import type { Graph } from "../api/types";
@@ -24,30 +24,18 @@ export default function MapPage() {
   );
 }
 
-function useNarrow(): boolean {
-  const [narrow, set] = useState(() => matchMedia("(max-width: 720px)").matches);
-  useEffect(() => {
-    const m = matchMedia("(max-width: 720px)");
-    const on = () => set(m.matches);
-    m.addEventListener("change", on);
-    return () => m.removeEventListener("change", on);
-  }, []);
-  return narrow;
-}
-
 function ServiceMap({ g, environment }: { g: Graph; environment: string }) {
-  const vertical = useNarrow();
   const navigate = useNavigate();
   const [over, setOver] = useState("");
   const edges = g.edges ?? [];
-  const d = useMemo(() => place(g.nodes ?? [], g.edges ?? [], vertical), [g, vertical]);
+  const d = useMemo(() => place(g.nodes ?? [], g.edges ?? []), [g]);
   const most = Math.max(...edges.map((e) => e.requestsPerSecond), 1e-9);
   const pad = 14;
   return (
     <div className="map">
       <svg
         viewBox={`${-pad} ${-pad} ${d.width + 2 * pad} ${d.height + 2 * pad}`}
-        style={{ maxWidth: Math.max(d.width + 2 * pad, 320) * 1.15, minWidth: Math.min(d.width, 560) }}
+        style={{ maxWidth: Math.max(d.width + 2 * pad, 320) * 1.15, minWidth: d.width * 0.72 }}
         role="img"
         aria-label={`Service map: ${d.places.size} services, ${edges.length} connections`}
       >
@@ -59,7 +47,7 @@ function ServiceMap({ g, environment }: { g: Graph; environment: string }) {
         {edges.map((e) => {
           const a = d.places.get(e.client)!;
           const b = d.places.get(e.server)!;
-          const path = curve(a, b, vertical);
+          const path = curve(a, b);
           const failing = e.errorRatio >= 0.01;
           const width = 1.2 + 4 * Math.sqrt(e.requestsPerSecond / most);
           const far = over !== "" && over !== e.client && over !== e.server;
@@ -105,13 +93,7 @@ function ServiceMap({ g, environment }: { g: Graph; environment: string }) {
   );
 }
 
-function curve(a: { x: number; y: number }, b: { x: number; y: number }, vertical: boolean): string {
-  if (vertical) {
-    const [x1, y1, x2, y2] = [a.x + box.width / 2, a.y + box.height, b.x + box.width / 2, b.y];
-    if (y2 < y1) return `M${x1} ${y1}C${x1 + 120} ${y1 + 40} ${x2 + 120} ${y2 - 40} ${x2} ${y2}`;
-    const m = (y1 + y2) / 2;
-    return `M${x1} ${y1}C${x1} ${m} ${x2} ${m} ${x2} ${y2}`;
-  }
+function curve(a: { x: number; y: number }, b: { x: number; y: number }): string {
   const [x1, y1, x2, y2] = [a.x + box.width, a.y + box.height / 2, b.x, b.y + box.height / 2];
   if (x2 < x1) return `M${x1} ${y1}C${x1 + 60} ${y1 + 70} ${x2 - 60} ${y2 + 70} ${x2} ${y2}`;
   const m = (x1 + x2) / 2;

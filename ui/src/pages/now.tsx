@@ -134,10 +134,10 @@ function ServiceTable({ services }: { services: ServiceItem[] }) {
           <tr>
             <th>Service</th>
             <th>Health</th>
-            <th className="r">Requests</th>
+            <th className="r wide">Requests</th>
             <th className="r">Errors</th>
             <th className="r wide">p95</th>
-            <th className="wide">Errors over time</th>
+            <th className="wide">Trend</th>
           </tr>
         </thead>
         <tbody>
@@ -145,10 +145,10 @@ function ServiceTable({ services }: { services: ServiceItem[] }) {
             <tr key={`${s.service}/${s.environment}`}>
               <td><ServiceLink of={s} /></td>
               <td><Badge look={healthLook(s.health)} size="sm" /></td>
-              <td className="r">{perSecond(s.requestsPerSecond)}</td>
+              <td className="r wide">{perSecond(s.requestsPerSecond)}</td>
               <td className="r">{percent(s.errorRatio)}</td>
               <td className="r wide">{seconds(s.p95)}</td>
-              <td className="wide"><Sparkline values={s.series?.errors ?? []} tone="fail" atLeast={0.05} label={`Error ratio of ${s.service}`} /></td>
+              <td className="wide"><Sparkline values={s.series?.errors ?? []} width={64} tone="fail" atLeast={0.05} label={`Error ratio of ${s.service}`} /></td>
             </tr>
           ))}
         </tbody>

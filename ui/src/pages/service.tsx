@@ -9,7 +9,7 @@ import { EventLine } from "../parts/EventLine";
 import { Answer, Empty, Page, Section } from "../parts/Page";
 import { RangePicker } from "../parts/RangePicker";
 import { useParam, useRange } from "../parts/range";
-import { ServiceLink } from "../parts/service";
+import { Operation, ServiceLink } from "../parts/service";
 import { Badge } from "../status/Badge";
 import { healthLook } from "../status/status";
 import { VerdictLine } from "./now";
@@ -34,6 +34,13 @@ export default function ServicePage() {
               <div>
                 <Operations s={s} />
                 <Versions s={s} />
+                <Section title="Changes" aside={<Link to={`/changes?service=${encodeURIComponent(name)}`}>All</Link>}>
+                  {s.changes?.length ? (
+                    <ul className="list">{s.changes.slice(0, 8).map((e) => <EventLine key={e.id} e={e} />)}</ul>
+                  ) : (
+                    <Empty title="No change in this time" command={`tidegate event send --type deployment.finished --title "${name} 2.1" --service ${name}`} />
+                  )}
+                </Section>
               </div>
               <div>
                 <Section title="Verdicts">
@@ -44,13 +51,6 @@ export default function ServicePage() {
                     <Neighbours title="Called by" list={s.upstream ?? []} />
                     <Neighbours title="Calls" list={s.downstream ?? []} />
                   </div>
-                </Section>
-                <Section title="Changes" aside={<Link to={`/changes?service=${encodeURIComponent(name)}`}>All</Link>}>
-                  {s.changes?.length ? (
-                    <ul className="list">{s.changes.slice(0, 8).map((e) => <EventLine key={e.id} e={e} />)}</ul>
-                  ) : (
-                    <Empty title="No change in this time" command={`tidegate event send --type deployment.finished --title "${name} 2.1" --service ${name}`} />
-                  )}
                 </Section>
               </div>
             </div>
@@ -92,7 +92,7 @@ function Operations({ s }: { s: ServiceDetail }) {
             <tbody>
               {s.operations.map((o) => (
                 <tr key={o.operation + o.kind}>
-                  <td><Link className="quiet mono" to={`/traces?service=${encodeURIComponent(s.service)}&operation=${encodeURIComponent(o.operation)}`}>{o.operation}</Link> <span className="dim">{o.kind.replace(/^SPAN_KIND_/, "").toLowerCase()}</span></td>
+                  <td><Link className="quiet mono" to={`/traces?service=${encodeURIComponent(s.service)}&operation=${encodeURIComponent(o.operation)}`}><Operation name={o.operation} /></Link> <span className="dim">{o.kind.replace(/^SPAN_KIND_/, "").toLowerCase()}</span></td>
                   <td className="r">{perSecond(o.requestsPerSecond)}</td>
                   <td className="r">{percent(o.errorRatio)}</td>
                   <td className="r wide">{seconds(o.p50)}</td>

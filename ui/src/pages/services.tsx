@@ -41,14 +41,14 @@ export default function ServicesPage() {
             <div className="table-scroll">
               <table className="table">
                 <thead>
-                  <tr><th>Service</th><th>Health</th><th className="r">Requests</th><th className="wide" /><th className="r">Errors</th><th className="wide" /><th className="r">p95</th><th className="wide" /><th>Last verdict</th></tr>
+                  <tr><th>Service</th><th>Health</th><th className="r wide">Requests</th><th className="wide" /><th className="r">Errors</th><th className="wide" /><th className="r">p95</th><th className="wide" /><th>Last verdict</th></tr>
                 </thead>
                 <tbody>
                   {shown.map((s) => (
                     <tr key={`${s.service}/${s.environment}`}>
                       <td><ServiceLink of={s} />{!!s.versions?.length && <span className="dim"> {s.versions.join(", ")}</span>}</td>
                       <td><Badge look={healthLook(s.health)} size="sm" /></td>
-                      <td className="r">{perSecond(s.requestsPerSecond)}</td>
+                      <td className="r wide">{perSecond(s.requestsPerSecond)}</td>
                       <td className="wide"><Sparkline values={s.series?.rate ?? []} label={`Requests of ${s.service}`} /></td>
                       <td className="r">{percent(s.errorRatio)}</td>
                       <td className="wide"><Sparkline values={s.series?.errors ?? []} tone="fail" atLeast={0.05} label={`Errors of ${s.service}`} /></td>

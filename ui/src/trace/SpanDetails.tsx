@@ -2,7 +2,7 @@ import { Link } from "react-router";
 import { useTraceLogs } from "../api/queries";
 import type { LogRecord, Span } from "../api/types";
 import { clock, millis, parseTime } from "../format/time";
-import { ServiceLink } from "../parts/service";
+import { Operation, ServiceLink } from "../parts/service";
 import { Stack } from "../parts/Stack";
 import type { Layout } from "./layout";
 
@@ -31,7 +31,7 @@ export function SpanDetails({ layout: l, traceId, selected, onSelect, onClose }:
   return (
     <aside className="span-details" aria-label="Span" data-testid="span-details">
       <div className="span-head">
-        <h2>{s.name}</h2>
+        <h2><Operation name={s.name} /></h2>
         <button type="button" className="icon-button" aria-label="Close span" onClick={onClose}>✕</button>
       </div>
       <div className="span-sub"><ServiceLink of={s} /> <span className="tag">{s.kind}</span> {s.status === "error" && <span className="tag" data-tone="fail">✕ error</span>}</div>

@@ -128,7 +128,11 @@ function Line({ row, top, total, critical, selected, folded, onFold, onSelect }:
   const s = row.span;
   const pc = (ms: number) => `${(ms / total) * 100}%`;
   const failed = s.status === "error";
+  // The duration stands behind the bar, before it at the right edge, and on
+  // it where the bar fills the line.
   const left = row.start / total;
+  const end = left + row.duration / total;
+  const inside = end > 0.84 && left < 0.16;
   return (
     <div
       className="wf-row"
@@ -157,7 +161,7 @@ function Line({ row, top, total, critical, selected, folded, onFold, onSelect }:
       <div className="wf-track">
         <div className="wf-bar" style={{ left: pc(row.start), width: `max(2px, ${pc(row.duration)})`, background: serviceColor(s.service ?? "") }} />
         {critical?.map((c, i) => <div key={i} className="wf-critical" style={{ left: pc(c.from), width: `max(1px, ${pc(c.to - c.from)})` }} />)}
-        <span className="wf-time" style={left > 0.7 ? { right: `${(1 - left) * 100}%` } : { left: pc(row.start + row.duration) }}>
+        <span className="wf-time" data-inside={inside || undefined} style={inside ? { right: "2px" } : end > 0.84 ? { right: `${(1 - left) * 100}%` } : { left: pc(row.start + row.duration) }}>
           {millis(row.duration)}
         </span>
       </div>

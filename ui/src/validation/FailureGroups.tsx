@@ -2,7 +2,7 @@ import { Link } from "react-router";
 import type { Exemplar, FailureGroup } from "../api/types";
 import { count, percent } from "../format/number";
 import { nanos } from "../format/time";
-import { ServiceDot } from "../parts/service";
+import { Operation, ServiceDot } from "../parts/service";
 import { Stack } from "../parts/Stack";
 import { Ago } from "../parts/time";
 
@@ -23,7 +23,7 @@ function Group({ g, open }: { g: FailureGroup; open: boolean }) {
         <strong className="group-share" title={`${count(g.count)} failing requests`}>{percent(g.share)}</strong>
         <div className="group-what">
           <h3>
-            {g.exceptionType || "Error"} in {g.service} / {g.operation}
+            <Operation name={g.exceptionType || "Error"} /> in {g.service} / <Operation name={g.operation} />
           </h3>
           {g.message && <p className="mono">{g.message}</p>}
           <p className="dim">
@@ -54,7 +54,7 @@ function Path({ g }: { g: FailureGroup }) {
         <li key={i} data-origin={i === path.length - 1 || undefined}>
           <div className="hop">
             <span className="hop-service"><ServiceDot name={h.service} />{h.service}</span>
-            <span className="hop-op">{h.operation}</span>
+            <span className="hop-op"><Operation name={h.operation} /></span>
             <span className="hop-kind dim">{i === path.length - 1 ? "✕ fails here" : (h.kind ?? "")}</span>
           </div>
         </li>

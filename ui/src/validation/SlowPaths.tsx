@@ -1,7 +1,7 @@
 import type { SlowPath } from "../api/types";
 import { percent } from "../format/number";
 import { nanos } from "../format/time";
-import { ServiceLink } from "../parts/service";
+import { Operation, ServiceLink } from "../parts/service";
 import { Exemplars } from "./FailureGroups";
 
 /** Own time on the critical path per request, now and in the baseline. */
@@ -11,7 +11,7 @@ export function SlowPaths({ paths }: { paths: SlowPath[] }) {
     <ul className="slow">
       {paths.map((p) => (
         <li key={p.service + p.operation}>
-          <div className="slow-name"><ServiceLink of={p} plain /> <code>{p.operation}</code></div>
+          <div className="slow-name"><ServiceLink of={p} plain /> <code><Operation name={p.operation} /></code></div>
           <div className="slow-bars">
             <div className="slow-bar" data-side="now" style={{ width: `${(p.candidate / top) * 100}%` }} />
             <div className="slow-bar" data-side="before" style={{ width: `${(p.baseline / top) * 100}%` }} />
