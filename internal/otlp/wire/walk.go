@@ -254,19 +254,23 @@ func (s *Span) Exceptions(visit func(typ []byte)) {
 	}
 }
 
-// WalkTraces is [Walk] for those spans whose trace id is wanted. It is an
-// order of magnitude faster when few are.
+// WalkTraces is [Walk] for those spans whose trace id is wanted; faster where
+// few are.
 func WalkTraces(req []byte, want func(telemetry.TraceID) bool, visit func(res *Resource, scope []byte, span *Span) error) error {
 	var (
 		res  Resource
 		span Span
 	)
 	item := func(res *Resource, scope []byte, c cursor) error {
-		// Encoders write fields in order, so the id comes first.
-		if first := c; first.next() && first.num == 1 && first.typ == typeBytes && first.hi-first.lo == len(span.TraceID) {
-			if !want(telemetry.TraceID(first.bytes())) {
+		// Most encoders write the id first, the Collector's writes it late.
+		for id := c; id.next(); {
+			if id.num != 1 {
+				continue
+			}
+			if id.typ == typeBytes && id.hi-id.lo == len(span.TraceID) && !want(telemetry.TraceID(id.bytes())) {
 				return nil
 			}
+			break
 		}
 		if err := span.read(c); err != nil {
 			return err

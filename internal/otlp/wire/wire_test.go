@@ -348,3 +348,35 @@ func BenchmarkPdata(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/span")
 }
+
+func TestWalkTracesVisitsThoseWanted(t *testing.T) {
+	req := wiretest.New(1, epoch).Request(100)
+	ids := map[telemetry.TraceID]int{}
+	if err := wire.Walk(req, func(_ *wire.Resource, _ []byte, s *wire.Span) error { ids[s.TraceID]++; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	for id, n := range ids {
+		err := wire.WalkTraces(req, func(got telemetry.TraceID) bool { return got == id }, func(res *wire.Resource, _ []byte, s *wire.Span) error {
+			if s.TraceID != id || len(res.Service) == 0 {
+				t.Errorf("%v of %q", s.TraceID, res.Service)
+			}
+			n--
+			return nil
+		})
+		if err != nil || n != 0 {
+			t.Fatalf("%d spans missed, %v", n, err)
+		}
+	}
+}
+
+func BenchmarkWalkTraces(b *testing.B) {
+	req := wiretest.New(1, epoch).Request(512)
+	n := 0
+	for b.Loop() {
+		err := wire.WalkTraces(req, func(telemetry.TraceID) bool { n++; return false }, func(*wire.Resource, []byte, *wire.Span) error { return nil })
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/span")
+}
