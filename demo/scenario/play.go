@@ -28,6 +28,9 @@ const (
 	guardianName = "checkout"
 )
 
+// flagLead is the time between the change and the load test that meets it.
+const flagLead = 4 * time.Second
+
 // Bounds of waiting, generous: a busy machine is slow, not wrong.
 const (
 	loadTimeout    = 2 * time.Minute
@@ -60,7 +63,7 @@ type step struct {
 }
 
 func (p *play) steps() []step {
-	const judged = 14 * time.Second // a load test of 10 s and its verdict
+	const judged = 16 * time.Second // a load test of 10 s and its verdict
 	out := []step{
 		{"start the server", 2 * time.Second, p.serverStep},
 		{"start the shop: eight services", 3 * time.Second, p.shopStep},
@@ -71,7 +74,7 @@ func (p *play) steps() []step {
 	}
 	return append(out,
 		step{"acceptance load test of a healthy release", judged, p.acceptanceStep},
-		step{who + " turns on the flag " + flagKey, time.Second, p.flagStep},
+		step{who + " turns on the flag " + flagKey, flagLead, p.flagStep},
 		step{"acceptance load test: is it a go?", judged, p.nogoStep},
 		step{"the workflow takes the flag back by itself", time.Second, p.undoStep},
 		step{"verification under load", judged, p.verifyStep},
@@ -170,7 +173,16 @@ func (p *play) acceptanceStep(ctx context.Context) (string, error) {
 func (p *play) flagStep(ctx context.Context) (_ string, err error) {
 	p.flipped, err = p.api.setFlag(ctx, flagSet, flag.Change{
 		Key: flagKey, Variant: "on", Who: who, Reason: "try the new payment processor", OnFailure: "off"})
-	return "half of all charges will fail", err
+	if err != nil {
+		return "", err
+	}
+	p.display.detail("nobody notices: there are no customers yet")
+	select {
+	case <-ctx.Done():
+		return "", ctx.Err()
+	case <-time.After(flagLead):
+	}
+	return "half of all charges would fail; nobody has noticed", nil
 }
 
 func (p *play) nogoStep(ctx context.Context) (string, error) {

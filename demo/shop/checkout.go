@@ -2,6 +2,7 @@ package shop
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -82,7 +83,9 @@ func (c *checkout) total(ctx context.Context, o Order, items []Item) (Money, err
 	if err != nil {
 		return Money{}, failed("shipping could not be quoted", err)
 	}
-	return sum, add(quote, 1)
+	err = add(quote, 1)
+	sum.Amount = math.Round(sum.Amount*100) / 100
+	return sum, err
 }
 
 // finish does what is left when the order stands: none of it may fail it.
