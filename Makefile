@@ -74,12 +74,12 @@ bench: ## the benchmarks beside the hot code, and the judge against its rivals
 	$(GO) run ./bench/judge -quick -json bin/judge.json
 
 .PHONY: lint
-lint: ## formatting, vet, staticcheck, module tidiness
+lint: ui/node_modules/.package-lock.json ## formatting, vet, staticcheck, module tidiness, TypeScript
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -d $$(git ls-files '*.go') | head -50; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool -modfile=tools/go.mod staticcheck ./...
 	$(GO) mod tidy -diff
-	@cd ui && npm run --silent lint
+	@cd ui && npm run --silent check
 
 .PHONY: docs
 docs: build ## the reference in docs/reference, from the code

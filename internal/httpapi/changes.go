@@ -72,7 +72,7 @@ type WhoWhy struct {
 }
 
 type eventsQuery struct {
-	span
+	TimeRange
 	Kind        []string `query:"kind"`
 	Type        []string `query:"type"`
 	Service     string   `query:"service"`
@@ -94,7 +94,8 @@ func (q *eventsQuery) query() (change.Query, error) {
 	return out, err
 }
 
-type byID struct {
+// IDParam is the path parameter id.
+type IDParam struct {
 	ID string `path:"id"`
 }
 
@@ -114,11 +115,11 @@ func (a *server) registerChanges(api huma.API) {
 	huma.Post(api, "/v1/events", call(a, func(ctx context.Context, in *struct{ Body EventInput }) (change.Event, error) {
 		return a.Changes.Record(ctx, in.Body.event())
 	}), status(http.StatusCreated))
-	huma.Get(api, "/v1/events/{id}", call(a, func(ctx context.Context, in *byID) (change.Event, error) {
+	huma.Get(api, "/v1/events/{id}", call(a, func(ctx context.Context, in *IDParam) (change.Event, error) {
 		return a.Changes.Event(ctx, in.ID)
 	}))
 	huma.Post(api, "/v1/events/{id}/undo", call(a, func(ctx context.Context, in *struct {
-		byID
+		IDParam
 		Body WhoWhy
 	}) (change.Event, error) {
 		return a.Undo.Undo(ctx, in.ID, in.Body.Who, in.Body.Reason)

@@ -41,52 +41,57 @@ type FlagInput struct {
 	IdempotencyKey string `json:"idempotencyKey,omitempty" maxLength:"200"`
 }
 
-type flagPath struct {
+// FlagParam is a flag in a path.
+type FlagParam struct {
 	Set string `path:"set"`
 	Key string `path:"key"`
 }
 
+// FlagList is all flags.
+type FlagList struct {
+	Flags []flag.Flag `json:"flags"`
+	// Problems are sources that were refused; their old state is in force.
+	Problems []string `json:"problems"`
+}
+
+// FlagHistory is newest first.
+type FlagHistory struct {
+	Audit []flag.Audit `json:"audit"`
+}
+
 func (a *server) registerFlags(api huma.API) {
-	type list struct {
-		Flags []flag.Flag `json:"flags"`
-		// Problems are sources that were refused; their old state is in force.
-		Problems []string `json:"problems"`
-	}
-	huma.Get(api, "/v1/flags", call(a, func(context.Context, *struct{}) (list, error) {
+	huma.Get(api, "/v1/flags", call(a, func(context.Context, *struct{}) (FlagList, error) {
 		state := a.Flags.State()
-		out := list{Flags: nonNil(state.Flags()), Problems: []string{}}
+		out := FlagList{Flags: nonNil(state.Flags()), Problems: []string{}}
 		for _, p := range state.Problems() {
 			out.Problems = append(out.Problems, p.Error())
 		}
 		return out, nil
 	}), named("list-flags"))
-	huma.Get(api, "/v1/flags/{set}/{key}", call(a, func(_ context.Context, in *flagPath) (flag.Flag, error) {
+	huma.Get(api, "/v1/flags/{set}/{key}", call(a, func(_ context.Context, in *FlagParam) (flag.Flag, error) {
 		return a.Flags.State().Flag(in.Set, in.Key)
 	}))
 	huma.Post(api, "/v1/flags/{set}/{key}", call(a, func(ctx context.Context, in *struct {
-		flagPath
+		FlagParam
 		Body FlagInput
 	}) (FlagChanged, error) {
 		return flagChanged(a.Flags.Set(ctx, flag.Change{Set: in.Set, Key: in.Key, Variant: in.Body.Variant,
 			Who: in.Body.Who, Reason: in.Body.Reason, OnFailure: in.Body.OnFailure, IdempotencyKey: in.Body.IdempotencyKey}))
 	}))
 	huma.Delete(api, "/v1/flags/{set}/{key}/override", call(a, func(ctx context.Context, in *struct {
-		flagPath
+		FlagParam
 		Who    string `query:"who" required:"true"`
 		Reason string `query:"reason" required:"true"`
 	}) (FlagChanged, error) {
 		return flagChanged(a.Flags.Clear(ctx, in.Set, in.Key, in.Who, in.Reason))
 	}), status(200))
-	type audits struct {
-		Audit []flag.Audit `json:"audit"`
-	}
 	huma.Get(api, "/v1/flag-audit", call(a, func(ctx context.Context, in *struct {
 		Set   string `query:"set"`
 		Key   string `query:"key"`
 		Limit int    `query:"limit" default:"100" minimum:"1" maximum:"1000"`
-	}) (audits, error) {
+	}) (FlagHistory, error) {
 		list, err := a.Flags.Audits(ctx, in.Set, in.Key, in.Limit)
-		return audits{nonNil(list)}, err
+		return FlagHistory{nonNil(list)}, err
 	}))
 }
 

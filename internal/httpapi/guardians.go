@@ -77,26 +77,28 @@ func (in *ValidationInput) request(name string) (guardian.Request, error) {
 
 const longestWait = 10 * time.Minute
 
+// GuardianList is all guardians.
+type GuardianList struct {
+	Guardians []GuardianItem `json:"guardians"`
+}
+
 func (a *server) registerGuardians(api huma.API) {
-	type list struct {
-		Guardians []GuardianItem `json:"guardians"`
-	}
-	huma.Get(api, "/v1/guardians", call(a, func(ctx context.Context, _ *struct{}) (list, error) {
+	huma.Get(api, "/v1/guardians", call(a, func(ctx context.Context, _ *struct{}) (GuardianList, error) {
 		all, err := a.Guardians.Guardians(ctx)
 		if err != nil {
-			return list{}, err
+			return GuardianList{}, err
 		}
-		out := list{Guardians: []GuardianItem{}}
+		out := GuardianList{Guardians: []GuardianItem{}}
 		for _, g := range all {
 			item, err := a.guardianItem(ctx, g)
 			if err != nil {
-				return list{}, err
+				return GuardianList{}, err
 			}
 			out.Guardians = append(out.Guardians, item)
 		}
 		return out, nil
 	}), named("list-guardians"))
-	huma.Get(api, "/v1/guardians/{name}", call(a, func(ctx context.Context, in *byName) (GuardianItem, error) {
+	huma.Get(api, "/v1/guardians/{name}", call(a, func(ctx context.Context, in *NameParam) (GuardianItem, error) {
 		g, err := a.Guardians.Guardian(ctx, in.Name)
 		if err != nil {
 			return GuardianItem{}, err
@@ -104,7 +106,7 @@ func (a *server) registerGuardians(api huma.API) {
 		return a.guardianItem(ctx, g)
 	}), named("get-guardian"))
 	huma.Post(api, "/v1/guardians/{name}/validations", call(a, func(ctx context.Context, in *struct {
-		byName
+		NameParam
 		Body ValidationInput
 	}) (guardian.Validation, error) {
 		r, err := in.Body.request(in.Name)
@@ -120,7 +122,7 @@ func (a *server) registerGuardians(api huma.API) {
 		return a.Guardians.Wait(ctx, v.ID)
 	}), status(http.StatusCreated))
 	huma.Get(api, "/v1/guardians/{name}/validations", call(a, func(ctx context.Context, in *struct {
-		byName
+		NameParam
 		Variant string `query:"variant"`
 		Before  int    `query:"before" doc:"only numbers below this one"`
 		Limit   int    `query:"limit" default:"50" minimum:"1" maximum:"500"`
@@ -137,7 +139,7 @@ func (a *server) registerGuardians(api huma.API) {
 		return a.validations(ctx, guardian.HistoryQuery{Limit: in.Limit})
 	}), named("list-validations"))
 	huma.Get(api, "/v1/validations/{id}", call(a, func(ctx context.Context, in *struct {
-		byID
+		IDParam
 		Wait bool `query:"wait" doc:"answer when the verdict is there"`
 	}) (guardian.Validation, error) {
 		if in.Wait {
@@ -148,7 +150,7 @@ func (a *server) registerGuardians(api huma.API) {
 		return a.Guardians.Validation(ctx, in.ID)
 	}))
 	huma.Post(api, "/v1/validations/{id}/training", call(a, func(ctx context.Context, in *struct {
-		byID
+		IDParam
 		Body struct {
 			Decision string `json:"decision" enum:"auto,accepted,rejected"`
 			WhoWhy
@@ -157,7 +159,7 @@ func (a *server) registerGuardians(api huma.API) {
 		return a.Guardians.Train(ctx, in.ID, in.Body.Decision, in.Body.Who, in.Body.Reason)
 	}))
 	huma.Post(api, "/v1/validations/{id}/pin", call(a, func(ctx context.Context, in *struct {
-		byID
+		IDParam
 		Body struct {
 			Pinned bool `json:"pinned"`
 			WhoWhy
@@ -168,7 +170,8 @@ func (a *server) registerGuardians(api huma.API) {
 	huma.Get(api, "/v1/validations/{id}/report", a.report)
 }
 
-type byName struct {
+// NameParam is the path parameter name.
+type NameParam struct {
 	Name string `path:"name"`
 }
 
@@ -205,7 +208,7 @@ type reportOutput struct {
 }
 
 func (a *server) report(ctx context.Context, in *struct {
-	byID
+	IDParam
 	Format   string `query:"format" enum:"html,markdown,json" default:"html"`
 	Download bool   `query:"download"`
 }) (*reportOutput, error) {

@@ -169,13 +169,13 @@ func call[I, O any](a *server, f func(context.Context, *I) (O, error)) func(cont
 	}
 }
 
-// span is the time range of a request.
-type span struct {
+// TimeRange is the time range of a request.
+type TimeRange struct {
 	From string `query:"from" doc:"RFC 3339 or unix seconds; default: 15 minutes before to"`
 	To   string `query:"to" doc:"RFC 3339 or unix seconds; default: now"`
 }
 
-func (s span) window(now time.Time) (from, to time.Time, err error) {
+func (s TimeRange) window(now time.Time) (from, to time.Time, err error) {
 	to, from = now, time.Time{}
 	if s.To != "" {
 		if to, err = parseTime(s.To); err != nil {
@@ -195,7 +195,7 @@ func (s span) window(now time.Time) (from, to time.Time, err error) {
 }
 
 // optional is window without the defaults: zero times do not restrict.
-func (s span) optional() (from, to time.Time, err error) {
+func (s TimeRange) optional() (from, to time.Time, err error) {
 	if s.From != "" {
 		if from, err = parseTime(s.From); err != nil {
 			return from, to, fault.InvalidField("from", "%v", err)

@@ -24,21 +24,28 @@ type LoadTestItem struct {
 	Last *loadtest.Run `json:"last,omitempty"`
 }
 
+// LoadTestList is all load tests.
+type LoadTestList struct {
+	Tests []LoadTestItem `json:"tests"`
+}
+
+// LoadTestRuns is newest first.
+type LoadTestRuns struct {
+	Runs []loadtest.Run `json:"runs"`
+}
+
 func (a *server) registerLoadTests(api huma.API) {
-	type list struct {
-		Tests []LoadTestItem `json:"tests"`
-	}
-	huma.Get(api, "/v1/loadtests", call(a, func(ctx context.Context, _ *struct{}) (list, error) {
+	huma.Get(api, "/v1/loadtests", call(a, func(ctx context.Context, _ *struct{}) (LoadTestList, error) {
 		tests, err := a.LoadTests.Tests(ctx)
 		if err != nil {
-			return list{}, err
+			return LoadTestList{}, err
 		}
-		out := list{Tests: []LoadTestItem{}}
+		out := LoadTestList{Tests: []LoadTestItem{}}
 		for _, t := range tests {
 			item := LoadTestItem{Test: t}
 			runs, err := a.LoadTests.Runs(ctx, t.Name, 1)
 			if err != nil {
-				return list{}, err
+				return LoadTestList{}, err
 			}
 			if len(runs) > 0 {
 				item.Last = &runs[0]
@@ -48,27 +55,24 @@ func (a *server) registerLoadTests(api huma.API) {
 		return out, nil
 	}))
 	huma.Post(api, "/v1/loadtests/{name}/runs", call(a, func(ctx context.Context, in *struct {
-		byName
+		NameParam
 		Body struct {
 			Who string `json:"who" minLength:"1" maxLength:"200"`
 		}
 	}) (loadtest.Run, error) {
 		return a.LoadTests.Start(ctx, in.Name, in.Body.Who)
 	}), status(http.StatusCreated))
-	type runs struct {
-		Runs []loadtest.Run `json:"runs"`
-	}
 	huma.Get(api, "/v1/loadtest-runs", call(a, func(ctx context.Context, in *struct {
 		Test  string `query:"test"`
 		Limit int    `query:"limit" default:"50" minimum:"1" maximum:"500"`
-	}) (runs, error) {
+	}) (LoadTestRuns, error) {
 		list, err := a.LoadTests.Runs(ctx, in.Test, in.Limit)
-		return runs{nonNil(list)}, err
+		return LoadTestRuns{nonNil(list)}, err
 	}), named("list-loadtest-runs"))
-	huma.Get(api, "/v1/loadtest-runs/{id}", call(a, func(ctx context.Context, in *byID) (loadtest.Run, error) {
+	huma.Get(api, "/v1/loadtest-runs/{id}", call(a, func(ctx context.Context, in *IDParam) (loadtest.Run, error) {
 		return a.LoadTests.Run(ctx, in.ID)
 	}), named("get-loadtest-run"))
-	huma.Post(api, "/v1/loadtest-runs/{id}/cancel", call(a, func(ctx context.Context, in *byID) (loadtest.Run, error) {
+	huma.Post(api, "/v1/loadtest-runs/{id}/cancel", call(a, func(ctx context.Context, in *IDParam) (loadtest.Run, error) {
 		return a.LoadTests.Cancel(ctx, in.ID)
 	}), named("cancel-loadtest-run"))
 }

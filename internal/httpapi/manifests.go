@@ -42,17 +42,21 @@ type Places interface {
 
 const maxManifest = 4 << 20
 
+// ManifestList is the configuration in force.
+type ManifestList struct {
+	Manifests []ManifestItem `json:"manifests"`
+}
+
+// AppliedList is what was done to each object.
+type AppliedList struct {
+	Applied []Applied `json:"applied"`
+}
+
 func (a *server) registerManifests(api huma.API, mux *http.ServeMux) {
-	type list struct {
-		Manifests []ManifestItem `json:"manifests"`
-	}
-	huma.Get(api, "/v1/manifests", call(a, func(ctx context.Context, _ *struct{}) (list, error) {
+	huma.Get(api, "/v1/manifests", call(a, func(ctx context.Context, _ *struct{}) (ManifestList, error) {
 		all, err := a.Manifests.List(ctx)
-		return list{nonNil(all)}, err
+		return ManifestList{nonNil(all)}, err
 	}))
-	type applied struct {
-		Applied []Applied `json:"applied"`
-	}
 	huma.Register(api, huma.Operation{
 		OperationID: "apply-manifests", Method: http.MethodPost, Path: "/v1/manifests",
 		Summary: "Apply manifests", MaxBodyBytes: maxManifest,
@@ -61,12 +65,12 @@ func (a *server) registerManifests(api huma.API, mux *http.ServeMux) {
 		DryRun  bool   `query:"dryRun"`
 		Source  string `query:"source" default:"api"`
 		RawBody []byte `contentType:"application/yaml"`
-	}) (*body[applied], error) {
+	}) (*body[AppliedList], error) {
 		out, err := a.Manifests.Apply(ctx, in.Source, in.RawBody, in.DryRun)
 		if err != nil {
 			return nil, a.manifestProblem(ctx, err)
 		}
-		return reply(applied{nonNil(out)}), nil
+		return reply(AppliedList{nonNil(out)}), nil
 	})
 	huma.Delete(api, "/v1/manifests/{kind}/{name}", func(ctx context.Context, in *struct {
 		Kind string `path:"kind"`

@@ -115,21 +115,23 @@ type Graph struct {
 
 const servingKinds = telemetry.LabelKind + `=~"` + telemetry.LabelKindServer + "|" + telemetry.LabelKindConsumer + `"`
 
+// ServiceList is ordered by name.
+type ServiceList struct {
+	Services []Service `json:"services"`
+}
+
 func (a *server) registerServices(api huma.API) {
-	type list struct {
-		Services []Service `json:"services"`
-	}
-	huma.Get(api, "/v1/services", call(a, func(ctx context.Context, in *span) (list, error) {
+	huma.Get(api, "/v1/services", call(a, func(ctx context.Context, in *TimeRange) (ServiceList, error) {
 		from, to, err := in.window(a.Clock())
 		if err != nil {
-			return list{}, err
+			return ServiceList{}, err
 		}
 		s, err := a.services(ctx, servingKinds, from, to, 60)
-		return list{nonNil(s)}, err
+		return ServiceList{nonNil(s)}, err
 	}), named("list-services"))
 	huma.Get(api, "/v1/services/{name}", call(a, func(ctx context.Context, in *struct {
-		byName
-		span
+		NameParam
+		TimeRange
 		Environment string `query:"environment"`
 	}) (ServicePage, error) {
 		from, to, err := in.window(a.Clock())
@@ -139,7 +141,7 @@ func (a *server) registerServices(api huma.API) {
 		return a.servicePage(ctx, entity.Ref{Service: in.Name, Environment: in.Environment}, from, to)
 	}), named("get-service"))
 	huma.Get(api, "/v1/graph", call(a, func(ctx context.Context, in *struct {
-		span
+		TimeRange
 		Environment string `query:"environment"`
 	}) (Graph, error) {
 		from, to, err := in.window(a.Clock())

@@ -13,7 +13,7 @@ import (
 )
 
 type tracesQuery struct {
-	span
+	TimeRange
 	Service       string   `query:"service"`
 	Operation     string   `query:"operation"`
 	Environment   string   `query:"environment"`
@@ -72,6 +72,11 @@ type LogList struct {
 
 var severities = map[string]int{"": 0, "trace": 1, "debug": 5, "info": 9, "warn": 13, "error": 17, "fatal": 21}
 
+// SeriesList is the answer of a query.
+type SeriesList struct {
+	Series []Series `json:"series"`
+}
+
 func (a *server) registerTelemetry(api huma.API) {
 	huma.Get(api, "/v1/traces", call(a, func(ctx context.Context, in *tracesQuery) (TraceList, error) {
 		q, err := in.query()
@@ -87,14 +92,14 @@ func (a *server) registerTelemetry(api huma.API) {
 		}
 		return out, nil
 	}), named("search-traces"))
-	huma.Get(api, "/v1/traces/{id}", call(a, func(ctx context.Context, in *byID) (*telemetry.Trace, error) {
+	huma.Get(api, "/v1/traces/{id}", call(a, func(ctx context.Context, in *IDParam) (*telemetry.Trace, error) {
 		id, err := telemetry.ParseTraceID(in.ID)
 		if err != nil {
 			return nil, err
 		}
 		return a.Traces.Trace(ctx, id)
 	}), named("get-trace"))
-	huma.Get(api, "/v1/traces/{id}/logs", call(a, func(ctx context.Context, in *byID) (LogList, error) {
+	huma.Get(api, "/v1/traces/{id}/logs", call(a, func(ctx context.Context, in *IDParam) (LogList, error) {
 		id, err := telemetry.ParseTraceID(in.ID)
 		if err != nil {
 			return LogList{}, err
@@ -103,7 +108,7 @@ func (a *server) registerTelemetry(api huma.API) {
 		return LogList{nonNil(logs)}, err
 	}), named("get-trace-logs"))
 	huma.Get(api, "/v1/logs", call(a, func(ctx context.Context, in *struct {
-		span
+		TimeRange
 		Service  string `query:"service"`
 		Severity string `query:"severity" enum:"trace,debug,info,warn,error,fatal" doc:"at least"`
 		Q        string `query:"q" doc:"text contained in the body, in any case"`
@@ -124,29 +129,26 @@ func (a *server) registerTelemetry(api huma.API) {
 		logs, err := a.Logs.Logs(ctx, q)
 		return LogList{nonNil(logs)}, err
 	}))
-	type answer struct {
-		Series []Series `json:"series"`
-	}
 	huma.Get(api, "/v1/query", call(a, func(ctx context.Context, in *struct {
-		span
+		TimeRange
 		Query string `query:"query" required:"true" doc:"PromQL"`
 		Step  string `query:"step" doc:"for example 2s; default: 240 points"`
-	}) (answer, error) {
+	}) (SeriesList, error) {
 		from, to, err := in.window(a.Clock())
 		if err != nil {
-			return answer{}, err
+			return SeriesList{}, err
 		}
 		step := niceStep(to.Sub(from), 240)
 		if in.Step != "" {
 			if step, err = time.ParseDuration(in.Step); err != nil || step <= 0 {
-				return answer{}, fault.InvalidField("step", "%q is not a duration: expected for example 2s", in.Step)
+				return SeriesList{}, fault.InvalidField("step", "%q is not a duration: expected for example 2s", in.Step)
 			}
 		}
 		if to.Sub(from)/step > 11_000 {
-			return answer{}, fault.InvalidField("step", "more than 11,000 points: use a longer step")
+			return SeriesList{}, fault.InvalidField("step", "more than 11,000 points: use a longer step")
 		}
 		series, err := a.Metrics.QueryRange(ctx, in.Query, from, to, step)
-		return answer{nonNil(series)}, err
+		return SeriesList{nonNil(series)}, err
 	}))
 }
 

@@ -21,21 +21,28 @@ type WorkflowItem struct {
 	Last     *workflow.Run     `json:"last,omitempty"`
 }
 
+// WorkflowList is all workflows.
+type WorkflowList struct {
+	Workflows []WorkflowItem `json:"workflows"`
+}
+
+// WorkflowRuns is newest first.
+type WorkflowRuns struct {
+	Runs []workflow.Run `json:"runs"`
+}
+
 func (a *server) registerWorkflows(api huma.API) {
-	type list struct {
-		Workflows []WorkflowItem `json:"workflows"`
-	}
-	huma.Get(api, "/v1/workflows", call(a, func(ctx context.Context, _ *struct{}) (list, error) {
+	huma.Get(api, "/v1/workflows", call(a, func(ctx context.Context, _ *struct{}) (WorkflowList, error) {
 		all, err := a.Workflows.Workflows(ctx)
 		if err != nil {
-			return list{}, err
+			return WorkflowList{}, err
 		}
-		out := list{Workflows: []WorkflowItem{}}
+		out := WorkflowList{Workflows: []WorkflowItem{}}
 		for _, w := range all {
 			item := WorkflowItem{Workflow: w}
 			runs, err := a.Workflows.WorkflowRuns(ctx, w.Name, 1)
 			if err != nil {
-				return list{}, err
+				return WorkflowList{}, err
 			}
 			if len(runs) > 0 {
 				item.Last = &runs[0]
@@ -44,17 +51,14 @@ func (a *server) registerWorkflows(api huma.API) {
 		}
 		return out, nil
 	}))
-	type runs struct {
-		Runs []workflow.Run `json:"runs"`
-	}
 	huma.Get(api, "/v1/workflow-runs", call(a, func(ctx context.Context, in *struct {
 		Workflow string `query:"workflow"`
 		Limit    int    `query:"limit" default:"50" minimum:"1" maximum:"500"`
-	}) (runs, error) {
+	}) (WorkflowRuns, error) {
 		list, err := a.Workflows.WorkflowRuns(ctx, in.Workflow, in.Limit)
-		return runs{nonNil(list)}, err
+		return WorkflowRuns{nonNil(list)}, err
 	}), named("list-workflow-runs"))
-	huma.Get(api, "/v1/workflow-runs/{id}", call(a, func(ctx context.Context, in *byID) (workflow.Run, error) {
+	huma.Get(api, "/v1/workflow-runs/{id}", call(a, func(ctx context.Context, in *IDParam) (workflow.Run, error) {
 		return a.Workflows.WorkflowRun(ctx, in.ID)
 	}), named("get-workflow-run"))
 }

@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"encoding/json"
-	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -53,35 +52,4 @@ func (f *FlagSet) check(c *checker) {
 // FlagdJSON returns the definitions written in place as a flagd document.
 func (f *FlagSet) FlagdJSON() ([]byte, error) {
 	return json.Marshal(map[string]any{"flags": f.Flags})
-}
-
-// NotificationChannel is the spec of kind NotificationChannel.
-type NotificationChannel struct {
-	Webhook *Webhook `json:"webhook"`
-	// Events are the types sent to the channel by themselves, as CloudEvents.
-	Events []string `json:"events,omitempty" doc:"event types sent without being asked, for example validation.*"`
-}
-
-// Webhook is an HTTP endpoint.
-type Webhook struct {
-	URL     string            `json:"url"`
-	Headers map[string]string `json:"headers,omitempty"`
-	Secret  *Secret           `json:"secret,omitempty" doc:"key of the HMAC-SHA256 signature"`
-}
-
-// Secret is a reference: the value itself is never part of a manifest.
-type Secret struct {
-	Env  string `json:"env,omitempty" doc:"name of an environment variable of the server"`
-	File string `json:"file,omitempty" doc:"path of a file on the server"`
-}
-
-func (n *NotificationChannel) check(c *checker) {
-	switch {
-	case n.Webhook == nil:
-		c.errorf("webhook is missing")
-	case !strings.HasPrefix(n.Webhook.URL, "http://") && !strings.HasPrefix(n.Webhook.URL, "https://"):
-		c.at("webhook.url").errorf("%q is not an http or https URL", n.Webhook.URL)
-	case n.Webhook.Secret != nil && (n.Webhook.Secret.Env == "") == (n.Webhook.Secret.File == ""):
-		c.at("webhook.secret").errorf("expected either env or file")
-	}
 }

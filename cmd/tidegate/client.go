@@ -1,0 +1,144 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/tidegate-io/tidegate/fault"
+)
+
+// client talks to a server's native API.
+type client struct {
+	base  string
+	token string
+	http  http.Client
+}
+
+func newClient(base, token string) (*client, error) {
+	u, err := url.Parse(base)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return nil, fault.Invalid("--server %q is not an http or https URL", base)
+	}
+	return &client{base: strings.TrimSuffix(base, "/"), token: token, http: http.Client{Timeout: 11 * time.Minute}}, nil
+}
+
+// problem is an error answer (RFC 9457).
+type problem struct {
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	Errors []struct {
+		Location string `json:"location"`
+		Message  string `json:"message"`
+	} `json:"errors"`
+}
+
+// do sends in (JSON, or bytes as they are) and decodes the answer into out,
+// which may be nil or a *[]byte.
+func (c *client) do(ctx context.Context, method, path string, in, out any) error {
+	var reqBody io.Reader
+	contentType := "application/json"
+	switch v := in.(type) {
+	case nil:
+	case []byte:
+		reqBody, contentType = bytes.NewReader(v), "application/yaml"
+	default:
+		raw, err := json.Marshal(v)
+		if err != nil {
+			return err
+		}
+		reqBody = bytes.NewReader(raw)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, reqBody)
+	if err != nil {
+		return err
+	}
+	if reqBody != nil {
+		req.Header.Set("Content-Type", contentType)
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return fault.Unavailable("no answer from %s: is the server running? start it with: tidegate serve (%v)", c.base, err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode >= 400 {
+		return answerError(res)
+	}
+	if raw, ok := out.(*[]byte); ok {
+		*raw, err = io.ReadAll(res.Body)
+		return err
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.NewDecoder(res.Body).Decode(out); err != nil {
+		return fmt.Errorf("answer of %s %s: %w", method, path, err)
+	}
+	return nil
+}
+
+func answerError(res *http.Response) error {
+	raw, _ := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	var p problem
+	if json.Unmarshal(raw, &p) != nil || p.Detail == "" {
+		p.Detail = strings.TrimSpace(string(raw))
+	}
+	text := p.Detail
+	for _, e := range p.Errors {
+		text += "\n  "
+		if e.Location != "" {
+			text += e.Location + ": "
+		}
+		text += e.Message
+	}
+	switch {
+	case res.StatusCode == http.StatusUnauthorized:
+		return fault.Denied("%s (set TIDEGATE_TOKEN, or use --token-file)", text)
+	case res.StatusCode == http.StatusNotFound:
+		return fault.NotFound("%s", text)
+	case res.StatusCode == http.StatusConflict:
+		return fault.Conflict("%s", text)
+	case res.StatusCode < 500:
+		return fault.Invalid("%s", text)
+	case res.StatusCode == http.StatusServiceUnavailable:
+		return fault.Unavailable("%s", text)
+	}
+	return fault.Internal("server: %s", text)
+}
+
+// get is do for reading.
+func get[T any](ctx context.Context, c *client, path string, query url.Values) (T, error) {
+	var out T
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	err := c.do(ctx, http.MethodGet, path, nil, &out)
+	return out, err
+}
+
+// post is do for changing.
+func post[T any](ctx context.Context, c *client, path string, in any) (T, error) {
+	var out T
+	err := c.do(ctx, http.MethodPost, path, in, &out)
+	return out, err
+}
+
+// whoAmI is the name that audits show when --who is not given.
+func whoAmI() string {
+	for _, name := range []string{"TIDEGATE_WHO", "USER", "LOGNAME", "USERNAME"} {
+		if v := os.Getenv(name); v != "" {
+			return v
+		}
+	}
+	return "unknown"
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tidegate-io/tidegate/judge"
+)
+
+// show prints v as JSON with -o json, else by the given function.
+func (c *cli) show(cmd *cobra.Command, v any, text func(w io.Writer)) error {
+	if c.output == "json" {
+		enc := json.NewEncoder(cmd.OutOrStdout())
+		enc.SetIndent("", "  ")
+		return enc.Encode(v)
+	}
+	text(cmd.OutOrStdout())
+	return nil
+}
+
+// table prints rows in columns under a header.
+func table(w io.Writer, header string, rows func(row func(cells ...any))) {
+	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(tw, header)
+	n := 0
+	rows(func(cells ...any) {
+		n++
+		for i, cell := range cells {
+			if i > 0 {
+				fmt.Fprint(tw, "\t")
+			}
+			fmt.Fprint(tw, cell)
+		}
+		fmt.Fprintln(tw)
+	})
+	_ = tw.Flush()
+	if n == 0 {
+		fmt.Fprintln(w, "(none)")
+	}
+}
+
+var symbols = map[judge.Status]string{
+	judge.StatusPass: "✓", judge.StatusWarn: "!", judge.StatusFail: "✕", judge.StatusInconclusive: "?",
+	judge.StatusLearning: "↻", judge.StatusInfo: "i", judge.StatusError: "✕",
+}
+
+var colours = map[judge.Status]string{
+	judge.StatusPass: "36", judge.StatusWarn: "33", judge.StatusFail: "31", judge.StatusInconclusive: "35",
+	judge.StatusLearning: "34", judge.StatusError: "31",
+}
+
+// statusText is symbol and word, coloured on a terminal.
+func statusText(s judge.Status) string {
+	text := symbols[s] + " " + string(s)
+	if code := colours[s]; code != "" && onTerminal() {
+		return "\x1b[" + code + "m" + text + "\x1b[0m"
+	}
+	return text
+}
+
+func onTerminal() bool {
+	if os.Getenv("NO_COLOR") != "" {
+		return false
+	}
+	fi, err := os.Stdout.Stat()
+	return err == nil && fi.Mode()&os.ModeCharDevice != 0
+}
+
+// ago is a time as people say it.
+func ago(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	d := time.Since(t)
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s ago", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h ago", int(d.Hours()))
+	}
+	return t.Local().Format("2006-01-02 15:04")
+}
+
+// quantity is a number with its unit: "312 ms", "1.2 %", "20.1/s".
+func quantity(n judge.Number, unit string) string {
+	v := float64(n)
+	if math.IsNaN(v) {
+		return "-"
+	}
+	switch unit {
+	case "s":
+		switch {
+		case math.Abs(v) < 1e-3:
+			return fmt.Sprintf("%.0f µs", v*1e6)
+		case math.Abs(v) < 1:
+			return fmt.Sprintf("%.4g ms", v*1e3)
+		}
+		return fmt.Sprintf("%.3g s", v)
+	case "ratio":
+		return fmt.Sprintf("%.3g %%", v*100)
+	case "/s":
+		return fmt.Sprintf("%.4g/s", v)
+	case "":
+		return fmt.Sprintf("%.4g", v)
+	}
+	return fmt.Sprintf("%.4g %s", v, unit)
+}
+
+// duration rounds to what matters.
+func duration(d time.Duration) string {
+	switch {
+	case d >= time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	case d >= time.Millisecond:
+		return d.Round(10 * time.Microsecond).String()
+	}
+	return d.String()
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

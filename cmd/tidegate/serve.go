@@ -1,0 +1,126 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tidegate-io/tidegate/internal/app"
+)
+
+func serveCommand() *cobra.Command {
+	cfg := app.Config{Version: version, Listen: app.DefaultListen, Retention: app.DefaultRetention}
+	var tokens, readyFile, logLevel, logFormat string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server",
+		Long: `Run the server: telemetry in (OTLP), judging, flags, workflows, API and UI.
+
+It listens on loopback unless told otherwise, and needs nothing but its data
+directory. With --tokens-file (or TIDEGATE_TOKENS, comma separated) every
+request to the API needs one of the tokens.`,
+		Example: `  tidegate serve
+  tidegate serve --data /var/lib/tidegate --manifests /etc/tidegate
+  tidegate serve --state postgres://tidegate@db/tidegate --listen 0.0.0.0:7070 --tokens-file /run/secrets/tidegate`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
+			if cfg.Logger, err = newLogger(logLevel, logFormat); err != nil {
+				return err
+			}
+			if cfg.Tokens, err = readTokens(tokens); err != nil {
+				return err
+			}
+			cfg.GitHubSecret = os.Getenv("TIDEGATE_GITHUB_WEBHOOK_SECRET")
+			a, err := app.New(cmd.Context(), cfg)
+			if err != nil {
+				return err
+			}
+			return a.Run(cmd.Context(), func(at app.Listen) error {
+				fmt.Fprintf(cmd.ErrOrStderr(), "tidegate %s\n  UI and API   http://%s\n  OTLP         grpc %s, http %s\n  flags        flagd %s, sync %s, OFREP http://%s\n",
+					version, at.API, at.OTLPGRPC, at.OTLPHTTP, at.FlagEvaluation, at.FlagSync, at.OFREP)
+				return writeReady(readyFile, at)
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&cfg.Dir, "data", envOr("TIDEGATE_DATA", "tidegate-data"), "data directory (TIDEGATE_DATA)")
+	f.StringVar(&cfg.State, "state", os.Getenv("TIDEGATE_STATE"), "state store, sqlite://PATH or postgres://…; default SQLite in the data directory (TIDEGATE_STATE)")
+	f.StringVar(&cfg.Manifests, "manifests", os.Getenv("TIDEGATE_MANIFESTS"), "directory of manifests to apply and watch (TIDEGATE_MANIFESTS)")
+	f.StringVar(&cfg.Listen.API, "listen", cfg.Listen.API, "address of the UI and the API; port 0 takes a free one")
+	f.StringVar(&cfg.Listen.OTLPGRPC, "otlp-grpc", cfg.Listen.OTLPGRPC, "address for OTLP over gRPC")
+	f.StringVar(&cfg.Listen.OTLPHTTP, "otlp-http", cfg.Listen.OTLPHTTP, "address for OTLP over HTTP")
+	f.StringVar(&cfg.Listen.FlagEvaluation, "flagd", cfg.Listen.FlagEvaluation, "address for flagd evaluation")
+	f.StringVar(&cfg.Listen.FlagSync, "flagd-sync", cfg.Listen.FlagSync, "address for flagd sync")
+	f.StringVar(&cfg.Listen.OFREP, "ofrep", cfg.Listen.OFREP, "address for OFREP")
+	f.StringArrayVar(&cfg.Hosts, "host", nil, "name by which browsers may reach the API, besides localhost; may be repeated")
+	f.StringVar(&cfg.URL, "url", os.Getenv("TIDEGATE_URL"), "URL of the UI as people reach it, for links in notifications")
+	f.StringVar(&tokens, "tokens-file", os.Getenv("TIDEGATE_TOKENS_FILE"), "file with the accepted tokens, one a line (or TIDEGATE_TOKENS)")
+	r := &cfg.Retention
+	f.DurationVar(&r.TracesAge, "traces-age", r.TracesAge, "keep traces this long")
+	f.Int64Var(&r.TracesBytes, "traces-bytes", r.TracesBytes, "keep at most this many bytes of traces")
+	f.DurationVar(&r.LogsAge, "logs-age", r.LogsAge, "keep logs this long")
+	f.Int64Var(&r.LogsBytes, "logs-bytes", r.LogsBytes, "keep at most this many bytes of logs")
+	f.DurationVar(&r.MetricsAge, "metrics-age", r.MetricsAge, "keep metrics this long")
+	f.Int64Var(&r.MetricsBytes, "metrics-bytes", r.MetricsBytes, "keep at most this many bytes of metrics")
+	f.StringVar(&readyFile, "ready-file", "", "file to write the addresses to, as JSON, once the server is ready")
+	f.StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
+	f.StringVar(&logFormat, "log-format", "text", "text or json")
+	return cmd
+}
+
+func newLogger(level, format string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("--log-level %q: expected debug, info, warn or error", level)
+	}
+	opts := &slog.HandlerOptions{Level: l}
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(os.Stderr, opts)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(os.Stderr, opts)), nil
+	}
+	return nil, fmt.Errorf("--log-format %q: expected text or json", format)
+}
+
+// readTokens takes the tokens from the file, or from the environment.
+func readTokens(file string) ([]string, error) {
+	text := strings.ReplaceAll(os.Getenv("TIDEGATE_TOKENS"), ",", "\n")
+	if file != "" {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("--tokens-file: %w", err)
+		}
+		text = string(raw)
+	}
+	var out []string
+	for _, line := range strings.Split(text, "\n") {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			out = append(out, line)
+		}
+	}
+	if file != "" && len(out) == 0 {
+		return nil, fmt.Errorf("--tokens-file %s: no token in it", file)
+	}
+	return out, nil
+}
+
+// writeReady writes the file in one step: who sees it, sees all of it.
+func writeReady(file string, at app.Listen) error {
+	if file == "" {
+		return nil
+	}
+	raw, err := json.Marshal(at)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(file+".tmp", raw, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(file+".tmp", file)
+}

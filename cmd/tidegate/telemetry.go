@@ -1,0 +1,238 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tidegate-io/tidegate/internal/httpapi"
+	"github.com/tidegate-io/tidegate/telemetry"
+)
+
+func (c *cli) statusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "How the server is", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			api, err := c.client()
+			if err != nil {
+				return err
+			}
+			s, err := get[httpapi.Status](cmd.Context(), api, "/v1/status", nil)
+			if err != nil {
+				return err
+			}
+			return c.show(cmd, s, func(w io.Writer) {
+				fmt.Fprintf(w, "tidegate %s at %s, up %s\n", s.Version, api.base, time.Duration(s.UptimeSeconds*float64(time.Second)).Round(time.Second))
+				printFigures(w, "", s.Details)
+			})
+		},
+	}
+}
+
+// printFigures prints nested figures as indented lines, in the order of names.
+func printFigures(w io.Writer, indent string, v any) {
+	m, ok := v.(map[string]any)
+	if !ok {
+		return
+	}
+	for _, k := range sortedKeys(m) {
+		if sub, ok := m[k].(map[string]any); ok {
+			fmt.Fprintf(w, "%s%s\n", indent, k)
+			printFigures(w, indent+"  ", sub)
+			continue
+		}
+		if f, ok := m[k].(float64); ok {
+			fmt.Fprintf(w, "%s%-22s %.0f\n", indent, k, f)
+			continue
+		}
+		fmt.Fprintf(w, "%s%-22s %v\n", indent, k, m[k])
+	}
+}
+
+func (c *cli) servicesCommand() *cobra.Command {
+	last := 15 * time.Minute
+	cmd := &cobra.Command{
+		Use: "services", Short: "Services with their golden signals", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			api, err := c.client()
+			if err != nil {
+				return err
+			}
+			answer, err := get[struct{ Services []httpapi.Service }](cmd.Context(), api, "/v1/services", rangeOf(last))
+			if err != nil {
+				return err
+			}
+			return c.show(cmd, answer.Services, func(w io.Writer) {
+				table(w, "SERVICE\tENVIRONMENT\tVERSIONS\tRATE\tERRORS\tP50\tP95\tHEALTH", func(row func(...any)) {
+					for _, s := range answer.Services {
+						row(s.Service, dash(s.Environment), dash(strings.Join(s.Versions, ",")), quantity(s.RequestsPerSecond, "/s"),
+							quantity(s.ErrorRatio, "ratio"), quantity(s.P50, "s"), quantity(s.P95, "s"), s.Health)
+					}
+				})
+			})
+		},
+	}
+	cmd.Flags().DurationVar(&last, "last", last, "time range")
+	return cmd
+}
+
+func rangeOf(last time.Duration) url.Values {
+	now := time.Now()
+	return url.Values{"from": {now.Add(-last).UTC().Format(time.RFC3339Nano)}, "to": {now.UTC().Format(time.RFC3339Nano)}}
+}
+
+func (c *cli) traceCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "trace", Aliases: []string{"traces"}, Short: "Traces"}
+	var service, operation, status, minDuration string
+	var last time.Duration
+	var limit int
+	search := &cobra.Command{
+		Use: "search", Short: "Find traces, newest first", Args: cobra.NoArgs,
+		Example: `  tidegate trace search --service payment --status error --last 10m`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			api, err := c.client()
+			if err != nil {
+				return err
+			}
+			q := rangeOf(last)
+			q.Set("limit", fmt.Sprint(limit))
+			for k, v := range map[string]string{"service": service, "operation": operation, "status": status, "minDuration": minDuration} {
+				if v != "" {
+					q.Set(k, v)
+				}
+			}
+			answer, err := get[httpapi.TraceList](cmd.Context(), api, "/v1/traces", q)
+			if err != nil {
+				return err
+			}
+			return c.show(cmd, answer.Traces, func(w io.Writer) {
+				table(w, "WHEN\tSERVICE\tOPERATION\tDURATION\tSPANS\tERRORS\tEXCEPTION\tID", func(row func(...any)) {
+					for _, t := range answer.Traces {
+						exception := "-"
+						if t.Exception != nil {
+							exception = clip(t.Exception.Type+": "+t.Exception.Message, 60)
+						}
+						row(ago(t.Start), t.Service, t.Operation, duration(t.Duration), t.Spans, t.Errors, exception, t.ID)
+					}
+				})
+			})
+		},
+	}
+	f := search.Flags()
+	f.StringVar(&service, "service", "", "service")
+	f.StringVar(&operation, "operation", "", "operation")
+	f.StringVar(&status, "status", "", "unset, ok or error")
+	f.StringVar(&minDuration, "min-duration", "", "at least this long, for example 200ms")
+	f.DurationVar(&last, "last", time.Hour, "time range")
+	f.IntVar(&limit, "limit", 20, "how many")
+	show := &cobra.Command{
+		Use: "get ID", Short: "Show one trace", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			api, err := c.client()
+			if err != nil {
+				return err
+			}
+			t, err := get[telemetry.Trace](cmd.Context(), api, "/v1/traces/"+url.PathEscape(args[0]), nil)
+			if err != nil {
+				return err
+			}
+			return c.show(cmd, t, func(w io.Writer) { showTrace(w, &t) })
+		},
+	}
+	cmd.AddCommand(search, show)
+	return cmd
+}
+
+// showTrace prints the tree of spans, failed ones with their exception.
+func showTrace(w io.Writer, t *telemetry.Trace) {
+	from, to := t.Bounds()
+	fmt.Fprintf(w, "trace %s, %d spans, %s\n", t.ID, len(t.Spans), duration(to.Sub(from)))
+	children := t.Children()
+	have := map[telemetry.SpanID]bool{}
+	for i := range t.Spans {
+		have[t.Spans[i].ID] = true
+	}
+	printed := map[int]bool{}
+	var walk func(i, depth int)
+	walk = func(i, depth int) {
+		if printed[i] {
+			return
+		}
+		printed[i] = true
+		s := &t.Spans[i]
+		mark := " "
+		if s.Failed() {
+			mark = "✕"
+		}
+		fmt.Fprintf(w, "%s %8s %9s  %s%s  %s\n", mark, "+"+duration(s.Start.Sub(from)), duration(s.Duration), strings.Repeat("  ", depth), s.Service, s.Name)
+		if e, ok := s.Exception(); ok {
+			pad := strings.Repeat(" ", 22+2*depth)
+			fmt.Fprintf(w, "%s%s: %s\n", pad, e.Type, e.Message)
+			for _, line := range firstLines(e.Stacktrace, 8) {
+				fmt.Fprintf(w, "%s  %s\n", pad, line)
+			}
+		}
+		for _, k := range children[s.ID] {
+			walk(k, depth+1)
+		}
+	}
+	for i := range t.Spans {
+		if s := &t.Spans[i]; !have[s.ParentID] {
+			walk(i, 0)
+		}
+	}
+}
+
+func firstLines(s string, n int) []string {
+	if s == "" {
+		return nil
+	}
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	if len(lines) > n {
+		lines = append(lines[:n], "…")
+	}
+	return lines
+}
+
+func (c *cli) logsCommand() *cobra.Command {
+	var service, severity, text, traceID string
+	last, limit := time.Hour, 50
+	cmd := &cobra.Command{
+		Use: "logs", Short: "Search logs, newest first", Args: cobra.NoArgs,
+		Example: `  tidegate logs --service payment --severity error --contains token`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			api, err := c.client()
+			if err != nil {
+				return err
+			}
+			q := rangeOf(last)
+			q.Set("limit", fmt.Sprint(limit))
+			for k, v := range map[string]string{"service": service, "severity": severity, "q": text, "traceId": traceID} {
+				if v != "" {
+					q.Set(k, v)
+				}
+			}
+			answer, err := get[httpapi.LogList](cmd.Context(), api, "/v1/logs", q)
+			if err != nil {
+				return err
+			}
+			return c.show(cmd, answer.Logs, func(w io.Writer) {
+				for _, l := range answer.Logs {
+					fmt.Fprintf(w, "%s %-5s %s  %s\n", l.Time.Local().Format("15:04:05.000"), l.Severity, l.Service, l.Body)
+				}
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&service, "service", "", "service")
+	f.StringVar(&severity, "severity", "", "at least trace, debug, info, warn, error or fatal")
+	f.StringVar(&text, "contains", "", "text in the line")
+	f.StringVar(&traceID, "trace", "", "trace id")
+	f.DurationVar(&last, "last", last, "time range")
+	f.IntVar(&limit, "limit", limit, "how many")
+	return cmd
+}
