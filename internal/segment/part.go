@@ -74,10 +74,13 @@ func (p *part[S]) release() error {
 	return err
 }
 
-// info returns the place of frame n and the size of the segment.
+// info returns the place of frame n and the offset where the next begins.
 func (p *part[S]) info(n int) (f frameInfo, end int64) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
+	if n+1 < len(p.frames) {
+		return p.frames[n], p.frames[n+1].off
+	}
 	return p.frames[n], p.size
 }
 

@@ -35,6 +35,9 @@ func (l *Log[S]) maintain(ctx context.Context) {
 	if err := l.retire(); err != nil {
 		l.cfg.Logger.Warn("retention", "error", err)
 	}
+	if l.cfg.Clock().Before(l.retry) {
+		return
+	}
 	reencoded := false
 	v := l.View()
 	defer v.Close()
@@ -56,14 +59,10 @@ func (l *Log[S]) maintain(ctx context.Context) {
 		}
 		if !reencoded && l.worthReencoding(p) {
 			reencoded = true // one at a time: retention and syncing must not wait
-			if err := l.reencode(ctx, p); err != nil && ctx.Err() == nil {
-				l.cfg.Logger.Warn("re-encode segment", "file", p.name, "error", err)
-			}
+			l.later(ctx, "re-encode segment", p, l.reencode(ctx, p))
 			continue
 		}
-		if err := l.index(p); err != nil {
-			l.cfg.Logger.Warn("index segment", "file", p.name, "error", err)
-		}
+		l.later(ctx, "index segment", p, l.index(p))
 	}
 }
 
@@ -75,6 +74,19 @@ func (l *Log[S]) active() *part[S] {
 	}
 	return l.parts[len(l.parts)-1]
 }
+
+// later logs what failed and puts off such work for a while: on a full disk it
+// would only make things worse.
+func (l *Log[S]) later(ctx context.Context, what string, p *part[S], err error) {
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	l.cfg.Logger.Warn(what, "file", p.name, "error", err)
+	l.retry = l.cfg.Clock().Add(retryAfter)
+}
+
+// retryAfter is how long background work waits after a failure.
+const retryAfter = 30 * time.Second
 
 // sealByAge seals an active segment that has lasted long enough.
 func (l *Log[S]) sealByAge() {

@@ -101,7 +101,7 @@ func (s Segment[S]) Summaries() ([]S, error) {
 	}
 	s.log.cfg.Logger.Warn("summaries are damaged; reading the segment instead", "file", s.part.indexName(), "error", err)
 	again := s.log.newPart(s.part.num, s.part.name, s.part.file)
-	_, end := s.part.info(0)
+	_, end := s.part.info(s.Len() - 1)
 	if err := s.log.scan(again, end); err != nil {
 		return nil, err
 	}
@@ -186,7 +186,7 @@ func (f Frame[S]) body() ([]byte, error) {
 		return nil, err
 	}
 	if err != nil {
-		d := Damage{File: filepath.Base(f.part.name), Offset: info.off, Bytes: fr.size, Reason: err.Error()}
+		d := Damage{File: filepath.Base(f.part.name), Offset: info.off, Bytes: end - info.off, Reason: err.Error()}
 		if f.part.note(d) {
 			f.log.cfg.Logger.Warn("frame is damaged; the rest of the segment stays readable", "file", d.File, "offset", d.Offset, "reason", d.Reason)
 		}
