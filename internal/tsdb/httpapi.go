@@ -75,6 +75,9 @@ func (d *DB) HTTPHandler(version string) http.Handler {
 	handle("label/{name}/values", a.labelValues)
 	handle("metadata", a.metricMetadata)
 	handle("format_query", a.formatQuery)
+	handle("query_exemplars", func(*http.Request) (any, annotations.Annotations, error) {
+		return []string{}, nil, nil // none are kept
+	})
 	handle("status/buildinfo", func(*http.Request) (any, annotations.Annotations, error) {
 		return map[string]string{"version": "3.15.0", "revision": version, "goVersion": runtime.Version(),
 			"branch": "", "buildUser": "tidegate", "buildDate": ""}, nil, nil

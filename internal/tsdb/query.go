@@ -66,7 +66,7 @@ func (d *DB) Increases(ctx context.Context, selector string, from, to time.Time)
 	out := make([]Increase, 0, len(m))
 	for _, series := range m {
 		sum := 0.0
-		eachIncrease(series.Floats, func(t int64, inc float64) {
+		eachIncrease(0, series.Floats, func(t int64, inc float64) {
 			if t > from.UnixMilli() {
 				sum += inc
 			}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 
 	"github.com/tidegate-io/tidegate/entity"
@@ -132,18 +133,22 @@ func (s *Sampler) reading(r guardian.Reading, g grid) (reading, error) {
 		sel := span(in.Latency)(telemetry.MetricDuration)
 		return reading{judge.Distribution, unitOr(in.Unit, "s"),
 			[]string{"histogram_quantile(0.95, " + increase(sel) + ")"},
-			func(ctx context.Context) ([]judge.Slice, error) { return s.distribution(ctx, sel, g) }}, nil
+			func(ctx context.Context) ([]judge.Slice, error) { return s.difference(ctx, sel, g, newDistributing(g)) }}, nil
 	case in.ErrorRate != nil:
 		all := span(in.ErrorRate)(telemetry.MetricCalls)
 		bad := span(in.ErrorRate, telemetry.LabelStatus+"="+strconv.Quote(telemetry.LabelStatusError))(telemetry.MetricCalls)
 		return reading{judge.Ratio, unitOr(in.Unit, "ratio"),
 			[]string{"(" + increase(bad) + " or vector(0)) / " + increase(all), increase(bad), increase(all)},
-			func(ctx context.Context) ([]judge.Slice, error) { return s.counts(ctx, all, g) }}, nil
+			func(ctx context.Context) ([]judge.Slice, error) {
+				return s.difference(ctx, all, g, newCounting(g, failed))
+			}}, nil
 	case in.Throughput != nil:
 		sel := span(in.Throughput)(telemetry.MetricCalls)
 		return reading{judge.Rate, unitOr(in.Unit, "1/s"),
 			[]string{"sum(rate(" + sel + over + " " + at + "))"},
-			func(ctx context.Context) ([]judge.Slice, error) { return s.totals(ctx, sel, g) }}, nil
+			func(ctx context.Context) ([]judge.Slice, error) {
+				return s.difference(ctx, sel, g, newCounting(g, none))
+			}}, nil
 	case in.PromQL != "":
 		return reading{judge.Value, in.Unit, []string{in.PromQL},
 			func(ctx context.Context) ([]judge.Slice, error) { return s.values(ctx, in.PromQL, g) }}, nil
@@ -174,34 +179,41 @@ func spanSelector(metric string, target entity.Ref, operation string, extra ...s
 	return metric + "{" + strings.Join(append(conds, extra...), ",") + "}"
 }
 
-// distribution reads a native histogram: the observations of each slice.
-func (s *Sampler) distribution(ctx context.Context, selector string, g grid) ([]judge.Slice, error) {
-	m, err := s.cfg.Source.Select(ctx, selector, g.from().Add(-s.cfg.Lookback), g.to())
-	if err != nil {
-		return nil, err
-	}
-	return distributionSlices(m, g)
+// differences takes raw samples and makes slices of them.
+type differences interface {
+	add(promql.Matrix) error
+	slices() ([]judge.Slice, error)
 }
 
-// totals reads a counter.
-func (s *Sampler) totals(ctx context.Context, selector string, g grid) ([]judge.Slice, error) {
-	m, err := s.cfg.Source.Select(ctx, selector, g.from().Add(-s.cfg.Lookback), g.to())
-	if err != nil {
-		return nil, err
+// piece is how much of a window is read at once: raw samples of days do not
+// fit into memory.
+const piece = 10 * time.Minute
+
+// difference reads the raw samples of the window, and of the time before it
+// that tells where the counters stood.
+func (s *Sampler) difference(ctx context.Context, selector string, g grid, into differences) ([]judge.Slice, error) {
+	for from := g.from().Add(-s.cfg.Lookback); from.Before(g.to()); from = from.Add(piece) {
+		to := from.Add(piece)
+		if to.After(g.to()) {
+			to = g.to()
+		}
+		m, err := s.cfg.Source.Select(ctx, selector, from, to)
+		if err != nil {
+			return nil, err
+		}
+		if err := into.add(m); err != nil {
+			return nil, err
+		}
 	}
-	return countSlices(m, g, func(promql.Series) bool { return false })
+	return into.slices()
 }
 
-// counts reads a counter whose status label says which of it was bad.
-func (s *Sampler) counts(ctx context.Context, selector string, g grid) ([]judge.Slice, error) {
-	m, err := s.cfg.Source.Select(ctx, selector, g.from().Add(-s.cfg.Lookback), g.to())
-	if err != nil {
-		return nil, err
-	}
-	return countSlices(m, g, func(series promql.Series) bool {
-		return series.Metric.Get(telemetry.LabelStatus) == telemetry.LabelStatusError
-	})
+// failed tells the series that count failures; none tells of no failures.
+func failed(ls labels.Labels) bool {
+	return ls.Get(telemetry.LabelStatus) == telemetry.LabelStatusError
 }
+
+func none(labels.Labels) bool { return false }
 
 // values evaluates an expression at the end of every slice.
 func (s *Sampler) values(ctx context.Context, expr string, g grid) ([]judge.Slice, error) {

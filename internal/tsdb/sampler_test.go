@@ -165,6 +165,29 @@ func TestSlices(t *testing.T) {
 	}
 }
 
+// TestLongWindow reads a window in several pieces; what stands between two of
+// them is counted once.
+func TestLongWindow(t *testing.T) {
+	db := open(t)
+	var seen []float64
+	for i := range 200 {
+		seen = append(seen, 0.1)
+		put(t, db, calls("STATUS_CODE_UNSET", "a"), 20*i, 3*i)
+		put(t, db, durations("a"), 20*i, native(3, seen...))
+	}
+	s := sampler(t, db)
+	if _, total := sums(read(t, s, errorRate, 0, 3980, time.Minute)); total != 3*199 {
+		t.Errorf("counted %v, want %v", total, 3*199)
+	}
+	observed := 0.0
+	for _, sl := range read(t, s, guardian.Indicator{Latency: &guardian.SpanIndicator{}}, 0, 3980, time.Minute).Slices {
+		observed += sl.Histogram.Count
+	}
+	if observed != 199 {
+		t.Errorf("observed %v, want 199", observed)
+	}
+}
+
 func TestOnlyServingSpansOfTheTarget(t *testing.T) {
 	db := open(t)
 	for _, kind := range []string{"SERVER", "CONSUMER", "CLIENT", "INTERNAL", "PRODUCER"} {
@@ -361,7 +384,7 @@ func FuzzEachIncrease(f *testing.F) {
 			prev = float64(v)
 		}
 		got := 0.0
-		eachIncrease(points, func(_ int64, inc float64) {
+		eachIncrease(0, points, func(_ int64, inc float64) {
 			if inc <= 0 {
 				t.Errorf("an increase of %v", inc)
 			}

@@ -90,33 +90,45 @@ func (g grid) empty() []judge.Slice {
 	return out
 }
 
-// countSlices differences counters into Total, and into Bad where bad(series).
-func countSlices(m promql.Matrix, g grid, bad func(promql.Series) bool) ([]judge.Slice, error) {
-	out := g.empty()
+// counting differences counters into Total, and into Bad where bad(series). It
+// is fed with the samples in order of time, in any number of pieces.
+type counting struct {
+	grid grid
+	bad  func(labels.Labels) bool
+	out  []judge.Slice
+	last map[uint64]float64 // by hash of the labels
+}
+
+func newCounting(g grid, bad func(labels.Labels) bool) *counting {
+	return &counting{grid: g, bad: bad, out: g.empty(), last: map[uint64]float64{}}
+}
+
+func (c *counting) add(m promql.Matrix) error {
 	for _, series := range m {
 		if len(series.Histograms) > 0 {
-			return nil, fault.Invalid("%s is a histogram, expected a counter", series.Metric)
+			return fault.Invalid("%s is a histogram, expected a counter", series.Metric)
 		}
-		isBad := bad(series)
-		eachIncrease(series.Floats, func(t int64, inc float64) {
-			i := g.index(t)
+		id, bad := series.Metric.Hash(), c.bad(series.Metric)
+		c.last[id] = eachIncrease(c.last[id], series.Floats, func(t int64, inc float64) {
+			i := c.grid.index(t)
 			if i < 0 {
 				return
 			}
-			out[i].Total += inc
-			if isBad {
-				out[i].Bad += inc
+			c.out[i].Total += inc
+			if bad {
+				c.out[i].Bad += inc
 			}
 		})
 	}
-	return out, nil
+	return nil
 }
 
+func (c *counting) slices() ([]judge.Slice, error) { return c.out, nil }
+
 // eachIncrease visits what every sample of a counter has more than the one
-// before. The first one counts from zero, and so does one that fell: the
-// counter was reset, and everything it shows came after.
-func eachIncrease(points []promql.FPoint, visit func(t int64, inc float64)) {
-	prev := 0.0
+// before, the first one more than prev, and returns the last value. A counter
+// that fell was reset: everything it shows came after.
+func eachIncrease(prev float64, points []promql.FPoint, visit func(t int64, inc float64)) float64 {
 	for _, p := range points {
 		inc := p.F - prev
 		if inc < 0 {
@@ -127,37 +139,59 @@ func eachIncrease(points []promql.FPoint, visit func(t int64, inc float64)) {
 			visit(p.T, inc)
 		}
 	}
+	return prev
 }
 
-// distributionSlices differences native histograms, series by series, and
-// merges them per slice.
-func distributionSlices(m promql.Matrix, g grid) ([]judge.Slice, error) {
-	merged := make([]*histogram.FloatHistogram, g.n)
+// distributing differences native histograms, series by series, and merges
+// them per slice. It is fed like counting.
+type distributing struct {
+	grid   grid
+	merged []*histogram.FloatHistogram
+	last   map[uint64]*histogram.FloatHistogram
+}
+
+func newDistributing(g grid) *distributing {
+	return &distributing{g, make([]*histogram.FloatHistogram, g.n), map[uint64]*histogram.FloatHistogram{}}
+}
+
+func (d *distributing) add(m promql.Matrix) error {
 	for _, series := range m {
 		if len(series.Floats) > 0 {
-			return nil, fault.Invalid("%s holds plain numbers, expected a native histogram", series.Metric)
+			return fault.Invalid("%s holds plain numbers, expected a native histogram", series.Metric)
 		}
-		var prev *histogram.FloatHistogram
+		id := series.Metric.Hash()
 		for _, p := range series.Histograms {
 			if p.H.UsesCustomBuckets() {
-				return nil, fault.Invalid("%s has classic buckets, expected a native histogram", series.Metric)
+				return fault.Invalid("%s has classic buckets, expected a native histogram", series.Metric)
 			}
-			if i := g.index(p.T); i >= 0 {
-				inc, err := histogramIncrease(prev, p.H)
-				if err != nil {
-					return nil, fault.Internal("differencing %s: %w", series.Metric, err)
-				}
-				if merged[i] == nil {
-					merged[i] = inc
-				} else if merged[i], _, _, err = merged[i].Add(inc); err != nil {
-					return nil, fault.Internal("merging %s: %w", series.Metric, err)
-				}
+			if err := d.observe(d.grid.index(p.T), d.last[id], p.H); err != nil {
+				return fault.Internal("differencing %s: %w", series.Metric, err)
 			}
-			prev = p.H
+			d.last[id] = p.H
 		}
 	}
-	out := g.empty()
-	for i, h := range merged {
+	return nil
+}
+
+func (d *distributing) observe(slice int, prev, cur *histogram.FloatHistogram) error {
+	if slice < 0 {
+		return nil
+	}
+	inc, err := histogramIncrease(prev, cur)
+	if err != nil {
+		return err
+	}
+	if d.merged[slice] == nil {
+		d.merged[slice] = inc
+		return nil
+	}
+	d.merged[slice], _, _, err = d.merged[slice].Add(inc)
+	return err
+}
+
+func (d *distributing) slices() ([]judge.Slice, error) {
+	out := d.grid.empty()
+	for i, h := range d.merged {
 		if h != nil && h.Count > 0 {
 			out[i].Histogram = judgeHistogram(h)
 		}

@@ -110,7 +110,7 @@ func Open(cfg Config) (*DB, error) {
 	limit := &seriesLimit{}
 	opts.SeriesLifecycleCallback = limit
 
-	db, err := promtsdb.Open(cfg.Dir, cfg.Logger, nil, opts, nil)
+	db, err := promtsdb.Open(cfg.Dir, slog.New(quiet{cfg.Logger.Handler()}), nil, opts, nil)
 	if err != nil {
 		return nil, fault.Internal("opening the metrics store in %s: %w", cfg.Dir, err)
 	}
