@@ -115,7 +115,7 @@ func (g Guardian) Validate() error {
 	case len(g.VariantBy) > maxVariantBy:
 		return fault.InvalidField("spec.variantBy", "at most %d tags, got %d", maxVariantBy, len(g.VariantBy))
 	case len(g.Target.Service) > maxRef || len(g.Target.Environment) > maxRef || len(g.Target.Version) > maxRef:
-		return fault.InvalidField("spec.target", "names of at most %d characters, please", maxRef)
+		return fault.InvalidField("spec.target", "a name is longer than %d characters", maxRef)
 	case g.Settle < 0 || g.Settle > maxSettle:
 		return fault.InvalidField("spec.settle", "expected between 0s and %s, got %s", maxSettle, g.Settle)
 	}

@@ -9,6 +9,9 @@ import (
 	"github.com/tidegate-io/tidegate/judge"
 )
 
+// defaultMinRuns is package judge's.
+const defaultMinRuns = 5
+
 // words are how a headline begins.
 var words = map[judge.Status]string{
 	judge.StatusPass:         "Go",
@@ -24,24 +27,72 @@ var words = map[judge.Status]string{
 // "No-go: 50 % of checkout requests fail since paymentServiceFailure went on,
 // 41 s before the first failure".
 func headline(v Validation, g Guardian, measured []measurement) string {
-	said := strings.TrimSuffix(v.Verdict.Summary, ".")
-	if v.Status == judge.StatusFail || v.Status == judge.StatusWarn {
-		if m, ok := worst(v, measured); ok {
-			said = complaint(result(v, m.objective.Name), m.objective, g)
+	return words[v.Status] + ": " + gist(v, g, measured)
+}
+
+func gist(v Validation, g Guardian, measured []measurement) string {
+	m, found := worst(v, measured)
+	switch {
+	case found && (v.Status == judge.StatusFail || v.Status == judge.StatusWarn):
+		return complaint(result(v, m.objective.Name), m.objective, g) + because(v)
+	case found && (v.Status == judge.StatusInconclusive || v.Status == judge.StatusError):
+		return reason(result(v, m.objective.Name))
+	case v.Status == judge.StatusLearning:
+		if n, of := progress(v, measured); n > 0 {
+			return fmt.Sprintf("run %d of the %d that teach what is normal for %s", n, of, g.Name)
 		}
-		switch c, ok := v.Evidence.Cause(); {
-		case ok:
-			first := "failure"
-			if len(v.Evidence.Failures) == 0 {
-				first = "slow request"
+	case v.Status == judge.StatusPass:
+		if n := held(v); n > 1 {
+			return fmt.Sprintf("all %d objectives of %s hold", n, g.Name)
+		}
+		return "the objective of " + g.Name + " holds"
+	}
+	return strings.TrimSuffix(v.Verdict.Summary, ".")
+}
+
+// because names the cause, or where the failures begin, where either is known.
+func because(v Validation) string {
+	c, known := v.Evidence.Cause()
+	switch {
+	case known && len(v.Evidence.Failures) == 0:
+		return fmt.Sprintf(" since %s, %s before the first slow request", effect(c.Event), ago(c.SecondsBefore))
+	case known:
+		return fmt.Sprintf(" since %s, %s before the first failure", effect(c.Event), ago(c.SecondsBefore))
+	case v.Evidence != nil && len(v.Evidence.Failures) > 0:
+		f := v.Evidence.Failures[0]
+		return fmt.Sprintf("; the failures begin in %s, %s", f.Service, f.Operation)
+	}
+	return ""
+}
+
+// progress is how many runs the objective that needs the most has, with this
+// one, of those it learns from before it judges.
+func progress(v Validation, measured []measurement) (n, of int) {
+	for i, r := range v.Verdict.Results {
+		if a := measured[i].objective.Adaptive; r.Status == judge.StatusLearning && a != nil {
+			runs := a.MinRuns
+			if runs == 0 {
+				runs = defaultMinRuns
 			}
-			said += fmt.Sprintf(" since %s, %s before the first %s", effect(c.Event), ago(c.SecondsBefore), first)
-		case v.Evidence != nil && len(v.Evidence.Failures) > 0:
-			f := v.Evidence.Failures[0]
-			said += fmt.Sprintf("; the failures begin in %s, %s", f.Service, f.Operation)
+			if of == 0 || runs-r.Learned > of-n {
+				n, of = r.Learned, runs
+			}
 		}
 	}
-	return words[v.Status] + ": " + said
+	if of == 0 || n >= of {
+		return 0, 0
+	}
+	return n + 1, of
+}
+
+// held counts the objectives that decided a pass.
+func held(v Validation) (n int) {
+	for _, r := range v.Verdict.Results {
+		if r.Role != judge.RoleInfo && r.Status == judge.StatusPass {
+			n++
+		}
+	}
+	return n
 }
 
 func result(v Validation, objective string) judge.Result {
@@ -67,8 +118,10 @@ func complaint(r judge.Result, o Objective, g Guardian) string {
 		return fmt.Sprintf("the %s of %s is %s, over the limit of %s", r.Statistic, what,
 			Format(r.Estimate, r.Kind, r.Unit), Format(r.Limit, r.Kind, r.Unit))
 	}
-	return r.Name + ": " + strings.TrimSuffix(r.Why, ".")
+	return reason(r)
 }
+
+func reason(r judge.Result) string { return r.Name + ": " + strings.TrimSuffix(r.Why, ".") }
 
 // effect says what a change did: "paymentServiceFailure went on".
 func effect(e change.Event) string {
@@ -87,15 +140,18 @@ func effect(e change.Event) string {
 	return "“" + e.Title + "”"
 }
 
-// ago is a length of time for a sentence: "41 s", "3 min", "2 h 5 min". A
-// change within the tolerated clock skew after the failure is "0 s" before.
+// ago is a length of time for a sentence: "0.4 s", "41 s", "3 min",
+// "2 h 5 min". A change within the tolerated clock skew after the failure is
+// "0.0 s" before.
 func ago(seconds float64) string {
-	d := time.Duration(max(seconds, 0) * float64(time.Second)).Round(time.Second)
+	d := time.Duration(max(seconds, 0) * float64(time.Second))
 	switch {
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1f s", d.Seconds())
 	case d < 2*time.Minute:
-		return fmt.Sprintf("%d s", int(d.Seconds()))
+		return fmt.Sprintf("%.0f s", d.Seconds())
 	case d < 2*time.Hour:
-		return fmt.Sprintf("%d min", int(d.Minutes()))
+		return fmt.Sprintf("%.0f min", d.Minutes())
 	case d < 48*time.Hour:
 		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
 	}

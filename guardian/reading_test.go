@@ -68,7 +68,7 @@ func TestFormat(t *testing.T) {
 }
 
 func TestAgo(t *testing.T) {
-	for s, want := range map[float64]string{-1: "0 s", 41.2: "41 s", 119: "119 s", 200: "3 min", 7500: "2 h 5 min", 200000: "2 days"} {
+	for s, want := range map[float64]string{-1: "0.0 s", 0.114: "0.1 s", 41.2: "41 s", 119: "119 s", 200: "3 min", 7500: "2 h 5 min", 200000: "2 days"} {
 		if got := ago(s); got != want {
 			t.Errorf("%v: %q, want %q", s, got, want)
 		}

@@ -98,8 +98,10 @@ func (w *world) validate(r guardian.Request) guardian.Validation {
 func (w *world) train() {
 	w.t.Helper()
 	for i := range 5 {
-		if v := w.validate(guardian.Request{Next: time.Minute}); v.Status != judge.StatusLearning {
-			w.t.Fatalf("run %d: %s (%s), want learning", i+1, v.Status, v.Headline)
+		v := w.validate(guardian.Request{Next: time.Minute})
+		want := fmt.Sprintf("Learning: run %d of the 5 that teach what is normal for checkout", i+1)
+		if v.Status != judge.StatusLearning || v.Headline != want {
+			w.t.Fatalf("run %d: %s: %q, want %q", i+1, v.Status, v.Headline, want)
 		}
 	}
 }
@@ -138,7 +140,7 @@ func TestTheStoryOfARelease(t *testing.T) {
 		w.boot()
 		defer w.shutdown()
 		w.train()
-		if v := w.validate(guardian.Request{Next: time.Minute}); v.Status != judge.StatusPass {
+		if v := w.validate(guardian.Request{Next: time.Minute}); v.Status != judge.StatusPass || v.Headline != "Go: all 3 objectives of checkout hold" {
 			t.Fatalf("healthy run: %s: %s", v.Status, v.Headline)
 		}
 

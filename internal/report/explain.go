@@ -121,11 +121,13 @@ func newObjective(r judge.Result, v guardian.Validation, g *guardian.Guardian) o
 		o.Role = "for information"
 	}
 	if r.N > 0 {
-		o.N = guardian.Format(judge.Number(math.Round(r.N)), judge.Value, "")
+		what := "requests"
+		if r.Kind == judge.Value {
+			what = "points"
+		}
+		o.N = guardian.Format(judge.Number(math.Round(r.N)), judge.Value, what)
 	}
-	if low, high := show(r.Low), show(r.High); low != "" && high != "" && low != high {
-		o.Interval = low + " to " + high
-	}
+	o.Interval = interval(r, show)
 	if !r.MDE.IsNaN() && r.MDE > 0 {
 		o.MDE = percent(float64(r.MDE))
 	}
@@ -136,6 +138,27 @@ func newObjective(r judge.Result, v guardian.Validation, g *guardian.Guardian) o
 		}
 	}
 	return o
+}
+
+// tooWide is the ratio of an interval's ends from which it says nothing.
+const tooWide = 1000
+
+// interval writes the confidence interval; one that is open to one side says
+// so, and one that says nothing is left out.
+func interval(r judge.Result, show func(judge.Number) string) string {
+	low, high := show(r.Low), show(r.High)
+	openLow, openHigh := math.IsInf(float64(r.Low), -1), math.IsInf(float64(r.High), 1)
+	switch {
+	case low == "" || high == "" || low == high || openLow && openHigh:
+		return ""
+	case openHigh:
+		return "at least " + low
+	case openLow:
+		return "at most " + high
+	case r.Low > 0 && r.High/r.Low > tooWide && r.Kind != judge.Ratio:
+		return ""
+	}
+	return low + " to " + high
 }
 
 // limits writes what the estimate was held against.

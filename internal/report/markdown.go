@@ -61,6 +61,13 @@ func (m *markdown) head(p page) {
 	for _, f := range p.Facts {
 		m.line("- %s: %s", escape(f.Name), escape(f.Value))
 	}
+	var tags []string
+	for _, t := range p.Tags {
+		tags = append(tags, t.Name+": "+t.Value)
+	}
+	if len(tags) > 0 {
+		m.line("- %s", escape(strings.Join(tags, ", ")))
+	}
 	m.line("")
 }
 
@@ -167,7 +174,7 @@ func (m *markdown) objectives(p page) {
 	if len(p.Objectives) == 0 {
 		return
 	}
-	m.line("## Objectives\n\n| | Objective | Value | Likely between | Limit | n | Why |\n|---|---|---:|---|---|---:|---|")
+	m.line("## Objectives\n\n| | Objective | Value | Likely | Limit | n | Why |\n|---|---|---:|---|---|---:|---|")
 	for _, o := range p.Objectives {
 		m.line("| %s %s | %s | %s | %s | %s | %s | %s |", o.Status.Shape, o.Status.Word, escape(o.Name), escape(o.Estimate),
 			escape(o.Interval), escape(o.Limit), escape(o.N), escape(strings.Join(append([]string{o.Why}, o.Notes...), " ")))

@@ -2,7 +2,7 @@ package report
 
 import (
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +20,7 @@ type page struct {
 	Status   status
 	URL      string
 	Facts    []fact
+	Tags     []fact
 
 	Decision string
 	Actions  []action
@@ -109,6 +110,7 @@ func newPage(in Input) page {
 		Headline: headline(v),
 		Status:   statusOf(v.Status),
 		Facts:    facts(in),
+		Tags:     otherTags(v),
 		Decision: decision(in),
 		Judged:   judged(v),
 	}
@@ -168,21 +170,35 @@ func facts(in Input) []fact {
 	v := in.Validation
 	out := []fact{{"Guardian", v.Guardian}, {"Service", v.Target.String()}, {"Time judged", period(v.Window)}}
 	asked := v.Trigger
-	if v.Who != "" {
+	if v.Who != "" && !strings.HasPrefix(v.Who, v.Trigger) {
 		asked = v.Who + " (" + v.Trigger + ")"
+	} else if v.Who != "" {
+		asked = v.Who
 	}
 	out = append(out, fact{"Asked for by", asked})
 	if !v.Finished.IsZero() {
 		out = append(out, fact{"Verdict at", moment(v.Finished)})
 	}
-	keys := make([]string, 0, len(v.Tags))
-	for k := range v.Tags {
-		keys = append(keys, k)
+	for _, t := range prominent {
+		if value := v.Tags[t]; value != "" {
+			out = append(out, fact{strings.ToUpper(t[:1]) + t[1:], value})
+		}
 	}
-	sort.Strings(keys)
-	for _, k := range keys {
-		out = append(out, fact{k, v.Tags[k]})
+	return out
+}
+
+// prominent tags stand among the facts; the others, which may be many, are
+// listed after them.
+var prominent = []string{"purpose", "environment", "stage", "version", "build", "commit"}
+
+func otherTags(v guardian.Validation) []fact {
+	var out []fact
+	for k, t := range v.Tags {
+		if !slices.Contains(prominent, k) {
+			out = append(out, fact{k, t})
+		}
 	}
+	slices.SortFunc(out, func(a, b fact) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
 

@@ -58,7 +58,7 @@ func noGo() report.Input {
 	first := begin.Add(6 * time.Second)
 	v := guardian.Validation{
 		ID: "0193-7", Guardian: "checkout", Number: 7, Target: entity.Ref{Service: "checkout", Environment: "dev"},
-		Tags:   map[string]string{"purpose": "acceptance"},
+		Tags:   map[string]string{"purpose": "acceptance", "tool": "k6", "requests": "1180"},
 		Window: guardian.Window{From: begin, To: begin.Add(time.Minute)}, State: guardian.StateFinished, Trigger: "workflow", Who: "judge-every-load-test",
 		Created: begin.Add(time.Minute), Started: begin.Add(65 * time.Second), Finished: begin.Add(66 * time.Second), Status: judge.StatusFail,
 		Headline: "No-go: 50 % of checkout requests fail since paymentServiceFailure went on, 41 s before the first failure",
