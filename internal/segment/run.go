@@ -35,32 +35,23 @@ func (l *Log[S]) maintain(ctx context.Context) {
 	if err := l.retire(); err != nil {
 		l.cfg.Logger.Warn("retention", "error", err)
 	}
-	if l.cfg.Clock().Before(l.retry) {
-		return
-	}
-	reencoded := false
 	v := l.View()
 	defer v.Close()
-	defer func() {
-		if reencoded { // there may be more to do, once everything else had its turn
-			l.nudge()
-		}
-	}()
-	for i := len(v.parts) - 1; i >= 0; i-- { // oldest first
-		p := v.parts[i]
-		if ctx.Err() != nil {
-			return
-		}
+	for _, p := range v.parts {
 		if err := p.sync(); err != nil {
 			l.cfg.Logger.Warn("sync", "error", err)
 		}
-		if i == 0 { // the active one
-			continue
+	}
+	sealed := v.parts[min(1, len(v.parts)):]
+	for i := len(sealed) - 1; i >= 0; i-- { // oldest first
+		if ctx.Err() != nil || l.cfg.Clock().Before(l.retry) {
+			return
 		}
-		if !reencoded && l.worthReencoding(p) {
-			reencoded = true // one at a time: retention and syncing must not wait
+		p := sealed[i]
+		if l.worthReencoding(p) {
 			l.later(ctx, "re-encode segment", p, l.reencode(ctx, p))
-			continue
+			l.nudge() // there may be more to do, once syncing and retention had their turn
+			return
 		}
 		l.later(ctx, "index segment", p, l.index(p))
 	}
