@@ -155,15 +155,15 @@ type service struct {
 	silent    bool
 	queryErr  string
 	err       func() error
-	reads     int
 	active    int
 	most      int
 	slow      time.Duration // how long reading takes
+	readings  []guardian.Reading
 }
 
 func (s *service) Sample(ctx context.Context, r guardian.Reading) (judge.Sample, []string, error) {
 	s.mu.Lock()
-	s.reads++
+	s.readings = append(s.readings, r)
 	s.active++
 	s.most = max(s.most, s.active)
 	wait, fail := s.slow, s.err

@@ -553,6 +553,65 @@ func TestVariantsLearnApart(t *testing.T) {
 	})
 }
 
+func TestComparisonsReadTheirBaseline(t *testing.T) {
+	dev := entity.Ref{Service: "checkout", Environment: "dev"}
+	production := entity.Ref{Service: "checkout", Environment: "production"}
+	for name, tc := range map[string]struct {
+		set    func(*guardian.Objective)
+		target entity.Ref
+		ago    time.Duration
+	}{
+		"another place":        {func(o *guardian.Objective) { o.CompareTo = &entity.Ref{Environment: "production"} }, production, 0},
+		"an earlier time":      {func(o *guardian.Objective) { o.Shift = time.Hour }, dev, time.Hour},
+		"both":                 {func(o *guardian.Objective) { o.CompareTo, o.Shift = &production, time.Hour }, production, time.Hour},
+		"of another's service": {func(o *guardian.Objective) { o.Indicator.ErrorRate.Target, o.Shift = &production, time.Hour }, production, time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				o := guardian.Objective{
+					Objective: judge.Objective{Name: "errors", Comparison: &judge.Comparison{}},
+					Indicator: guardian.Indicator{ErrorRate: &guardian.SpanIndicator{}},
+				}
+				tc.set(&o)
+				w.defs = definitions{{Name: "checkout", Target: dev, Objectives: []guardian.Objective{o}}}
+				w.boot()
+				defer w.shutdown()
+				v := w.validate(guardian.Request{Last: time.Minute})
+				if v.Verdict.Results[0].Criterion != "comparison" || v.Verdict.Results[0].Baseline.IsNaN() {
+					t.Errorf("%+v", v.Verdict.Results[0])
+				}
+				base := w.shop.readings[1]
+				at := base.Target
+				if s := base.Indicator.ErrorRate.Target; s != nil {
+					at = *s
+				}
+				if at != tc.target || !base.Window.From.Equal(v.Window.From.Add(-tc.ago)) || base.Window.Length() != time.Minute {
+					t.Errorf("read %s over %v, want %s %s before %v", at, base.Window, tc.target, tc.ago, v.Window)
+				}
+			})
+		})
+	}
+}
+
+func TestOptionalObjectives(t *testing.T) {
+	heat := guardian.Objective{Objective: judge.Objective{Name: "heat"}, Indicator: guardian.Indicator{PromQL: "heat"}, Optional: true}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.defs = definitions{checkout, {Name: "only", Target: checkout.Target, Objectives: []guardian.Objective{heat}}}
+		w.boot()
+		defer w.shutdown()
+		for _, r := range w.validate(guardian.Request{Last: time.Minute}).Verdict.Results {
+			if r.Name == guardian.SignalSaturation {
+				t.Error("an optional objective without data is in the verdict")
+			}
+		}
+		if v := w.validate(guardian.Request{Guardian: "only", Last: time.Minute}); v.Status != judge.StatusError {
+			t.Errorf("nothing was read: %s: %s", v.Status, v.Headline)
+		}
+	})
+}
+
 func TestWaitEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
