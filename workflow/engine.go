@@ -177,8 +177,9 @@ func RunID(workflow, eventID string) string {
 func (e *Engine) Trigger(ctx context.Context, ev change.Event) ([]string, error) {
 	var ids []string
 	var errs []error
+	fields := sync.OnceValues(func() (record, error) { return eventRecord(&ev) })
 	for _, c := range e.definitions() {
-		matches, err := e.matches(ctx, c, &ev)
+		matches, err := c.matches(ctx, &ev, fields)
 		if err != nil {
 			e.cfg.Logger.WarnContext(ctx, "workflow condition does not apply to event", "workflow", c.Name, "event", ev.ID, "error", err)
 			continue
@@ -200,14 +201,16 @@ func (e *Engine) Trigger(ctx context.Context, ev change.Event) ([]string, error)
 	return ids, errors.Join(errs...)
 }
 
-func (e *Engine) matches(ctx context.Context, c *compiled, ev *change.Event) (bool, error) {
+// matches reports whether the event starts the workflow; fields is asked only
+// when there is a condition.
+func (c *compiled) matches(ctx context.Context, ev *change.Event, fields func() (record, error)) (bool, error) {
 	if c.On.Event != "*" && c.On.Event != ev.Type {
 		return false, nil
 	}
 	if c.trigger == nil {
 		return true, nil
 	}
-	r, err := eventRecord(ev)
+	r, err := fields()
 	if err != nil {
 		return false, err
 	}

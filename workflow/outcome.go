@@ -1,7 +1,9 @@
 package workflow
 
 import (
+	"bytes"
 	"encoding/json"
+	"maps"
 	"strings"
 
 	"github.com/tidegate-io/tidegate/change"
@@ -83,8 +85,8 @@ func eventRecord(e *change.Event) (record, error) {
 	if err != nil {
 		return nil, fault.Internal("event %q: %w", e.ID, err)
 	}
-	own := record{}
-	if err := json.Unmarshal(b, &own); err != nil {
+	own, err := fields(b)
+	if err != nil {
 		return nil, fault.Internal("event %q: %w", e.ID, err)
 	}
 	for k, v := range e.Properties {
@@ -126,19 +128,27 @@ func stepsRecord(steps []StepRun) (record, error) {
 }
 
 func stepRecord(s *StepRun) (record, error) {
-	r, output := record{}, map[string]any{}
-	if len(s.Output) > 0 {
-		if err := json.Unmarshal(s.Output, &output); err != nil {
-			return nil, fault.Internal("step %q: output: %w", s.Name, err)
-		}
+	output, err := fields(s.Output)
+	if err != nil {
+		return nil, fault.Internal("step %q: output: %w", s.Name, err)
 	}
-	for k, v := range output {
-		r[k] = v
-	}
+	r := maps.Clone(output)
 	if r["cause"] == nil {
 		r["cause"] = record{}
 	}
-	r["state"], r["error"], r["attempts"], r["output"] = string(s.State), s.Error, int64(s.Attempts), record(output)
+	r["state"], r["error"], r["attempts"], r["output"] = string(s.State), s.Error, int64(s.Attempts), output
 	r["done"], r["failed"], r["skipped"] = s.State == StateDone, s.State == StateFailed, s.State == StateSkipped
 	return r, nil
+}
+
+// fields reads a JSON object; nothing is an object without fields.
+func fields(b []byte) (record, error) {
+	out := record{}
+	if len(b) == 0 {
+		return out, nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber()
+	err := dec.Decode(&out)
+	return out, err
 }

@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
 
@@ -83,6 +84,12 @@ func toCEL(v any) ref.Val {
 	switch v := v.(type) {
 	case ref.Val:
 		return v
+	case json.Number: // whole numbers are ints, so that n + 1 is one
+		if n, err := v.Int64(); err == nil {
+			return types.Int(n)
+		}
+		f, _ := v.Float64() // beyond the range it is an infinity
+		return types.Double(f)
 	case map[string]any:
 		return record(v)
 	case []any:
