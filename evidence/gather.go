@@ -78,8 +78,8 @@ func (r Request) withDefaults() Request {
 }
 
 // Gather looks at what the readers hold and returns what it found. A reader
-// that is missing or fails becomes a gap in the evidence; the error is for a
-// wrong request and for the end of ctx.
+// that is missing or fails becomes a gap in the evidence. When ctx ends before
+// all is gathered it returns what there is, with ctx's error.
 func Gather(ctx context.Context, r Request) (*Evidence, error) {
 	if !r.Window.To.After(r.Window.From) {
 		return nil, fault.InvalidField("window", "expected from before to")
@@ -93,7 +93,11 @@ func Gather(ctx context.Context, r Request) (*Evidence, error) {
 	}
 	g.logs(ctx)
 	g.changes(ctx)
-	return e, ctx.Err()
+	if err := ctx.Err(); err != nil {
+		g.gap("not everything could be looked at in time", nil)
+		return e, err
+	}
+	return e, nil
 }
 
 // gathering is one run of Gather.

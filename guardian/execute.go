@@ -14,6 +14,14 @@ import (
 	"github.com/tidegate-io/tidegate/judge"
 )
 
+const (
+	// examineWithin bounds a validation: a reader that hangs must not hold
+	// the others up.
+	examineWithin = 5 * time.Minute
+	// explainWithin bounds the part of it that the verdict does not rest on.
+	explainWithin = time.Minute
+)
+
 // scheduledID names the validation of one slot of a schedule. The name is
 // hashed because an id has fewer letters than a name may have.
 func scheduledID(guardian string, at time.Time) string {
@@ -77,6 +85,8 @@ func (s *Service) examine(ctx context.Context, v *Validation) (err error) {
 			err = fault.Internal("panic: %v", p)
 		}
 	}()
+	ctx, cancel := context.WithTimeout(ctx, examineWithin)
+	defer cancel()
 	g, ok := s.defs.Guardian(v.Guardian)
 	if !ok {
 		return fault.NotFound("guardian %q was removed before its validation", v.Guardian)
@@ -96,7 +106,7 @@ func (s *Service) examine(ctx context.Context, v *Validation) (err error) {
 	s.judge(v, g, measured, h)
 	s.explain(ctx, v, g, measured, h)
 	v.Headline = headline(*v, g, measured)
-	return nil
+	return ctx.Err()
 }
 
 // judge holds the measurements against the objectives.

@@ -43,10 +43,11 @@ func (s *Service) explain(ctx context.Context, v *Validation, g Guardian, measur
 	if r.Target.Service == "" {
 		return // only PromQL over no particular service: nothing to look at
 	}
+	ctx, cancel := context.WithTimeout(ctx, explainWithin)
+	defer cancel()
 	e, err := evidence.Gather(ctx, r)
 	if err != nil {
-		s.log.Warn("no evidence", "validation", v.ID, "error", err)
-		return
+		s.log.Warn("evidence is incomplete", "validation", v.ID, "error", err)
 	}
 	v.Evidence = e
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -216,6 +217,41 @@ func TestWhatCannotBeReadNeverPasses(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A reader that hangs holds up neither the verdict nor the others for ever.
+func TestReadersThatHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.shop.slow = time.Hour
+		w.boot()
+		defer w.shutdown()
+		if v := w.validate(guardian.Request{Last: time.Minute}); v.Status != judge.StatusError || v.Finished.Sub(v.Started) > 6*time.Minute {
+			t.Errorf("sampler: %s after %s", v.Status, v.Finished.Sub(v.Started))
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.config = func(c *guardian.Config) { c.Traces = hanging{} }
+		w.boot()
+		defer w.shutdown()
+		w.train()
+		w.shop.failing, w.shop.since = 0.5, time.Now()
+		v := w.validate(guardian.Request{Next: time.Minute})
+		if v.Status != judge.StatusFail || v.Evidence == nil || len(v.Evidence.Gaps) == 0 {
+			t.Errorf("traces: %s, evidence %+v", v.Status, v.Evidence)
+		}
+	})
+}
+
+// hanging answers when nobody waits any more.
+type hanging struct{ traces }
+
+func (hanging) Traces(ctx context.Context, _ telemetry.TraceQuery) iter.Seq2[*telemetry.Trace, error] {
+	return func(yield func(*telemetry.Trace, error) bool) {
+		<-ctx.Done()
+		yield(nil, ctx.Err())
 	}
 }
 
