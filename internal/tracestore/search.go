@@ -82,9 +82,6 @@ type finder struct {
 	from, to uint64
 	starts   map[telemetry.TraceID]uint64
 	floor    uint64 // start of the limit-th newest match so far; 0 while there are fewer
-	resource []byte // the resource last looked at, in the current entry
-	covered  bool   // whether it satisfies the query
-	fresh    bool   // no resource has been looked at in the current entry
 }
 
 func newFinder(q telemetry.TraceQuery) *finder {
@@ -109,16 +106,19 @@ func nanos(t time.Time) uint64 {
 }
 
 func (f *finder) entry(e segment.Entry) error {
-	f.fresh = true
-	return wire.Walk(e.Request, func(res *wire.Resource, _ []byte, span *wire.Span) error {
-		if f.fresh || !sameBytes(f.resource, res.Raw) {
-			f.resource, f.covered, f.fresh = res.Raw, f.q.Covers(res.Ref()), false
-		}
-		if f.covered && f.matches(res, span) {
+	return wire.WalkWhere(e.Request, wire.Filter{Resource: f.covers}, func(res *wire.Resource, _ []byte, span *wire.Span) error {
+		if f.matches(res, span) {
 			f.starts[span.TraceID] = max(f.starts[span.TraceID], span.Start)
 		}
 		return nil
 	})
+}
+
+func (f *finder) covers(res *wire.Resource) bool {
+	q := &f.q
+	return (q.Service == "" || q.Service == string(res.Service)) &&
+		(q.Environment == "" || q.Environment == string(res.Environment)) &&
+		(q.Version == "" || q.Version == string(res.Version))
 }
 
 // matches checks the conditions, cheap ones first.

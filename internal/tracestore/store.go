@@ -196,8 +196,8 @@ type spanKey struct {
 }
 
 func (c *collector) entry(e segment.Entry) error {
-	wanted := func(id telemetry.TraceID) bool { _, ok := c.places[id]; return ok }
-	return wire.WalkTraces(e.Request, wanted, func(res *wire.Resource, scope []byte, span *wire.Span) error {
+	wanted := wire.Filter{Trace: func(id telemetry.TraceID) bool { _, ok := c.places[id]; return ok }}
+	return wire.WalkWhere(e.Request, wanted, func(res *wire.Resource, scope []byte, span *wire.Span) error {
 		key := spanKey{span.TraceID, span.ID, span.Kind, string(res.Service), span.Start}
 		i := c.places[span.TraceID]
 		if span.Defect != wire.Sound || c.seen[key] || c.traces[i] != nil && len(c.traces[i].Spans) >= maxSpans {

@@ -349,14 +349,14 @@ func BenchmarkPdata(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/span")
 }
 
-func TestWalkTracesVisitsThoseWanted(t *testing.T) {
+func TestWalkWhereVisitsThoseWanted(t *testing.T) {
 	req := wiretest.New(1, epoch).Request(100)
 	ids := map[telemetry.TraceID]int{}
 	if err := wire.Walk(req, func(_ *wire.Resource, _ []byte, s *wire.Span) error { ids[s.TraceID]++; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	for id, n := range ids {
-		err := wire.WalkTraces(req, func(got telemetry.TraceID) bool { return got == id }, func(res *wire.Resource, _ []byte, s *wire.Span) error {
+		err := wire.WalkWhere(req, wire.Filter{Trace: func(got telemetry.TraceID) bool { return got == id }}, func(res *wire.Resource, _ []byte, s *wire.Span) error {
 			if s.TraceID != id || len(res.Service) == 0 {
 				t.Errorf("%v of %q", s.TraceID, res.Service)
 			}
@@ -367,13 +367,29 @@ func TestWalkTracesVisitsThoseWanted(t *testing.T) {
 			t.Fatalf("%d spans missed, %v", n, err)
 		}
 	}
+	var all, cart int
+	count := func(n *int) func(res *wire.Resource, _ []byte, s *wire.Span) error {
+		return func(res *wire.Resource, _ []byte, s *wire.Span) error {
+			if string(res.Service) == "cart" {
+				*n++
+			}
+			return nil
+		}
+	}
+	isCart := func(res *wire.Resource) bool { return string(res.Service) == "cart" }
+	if err := errors.Join(wire.Walk(req, count(&all)), wire.WalkWhere(req, wire.Filter{Resource: isCart}, count(&cart))); err != nil {
+		t.Fatal(err)
+	}
+	if all != cart || cart == 0 {
+		t.Errorf("%d spans of the service, %d visited", all, cart)
+	}
 }
 
-func BenchmarkWalkTraces(b *testing.B) {
+func BenchmarkWalkWhere(b *testing.B) {
 	req := wiretest.New(1, epoch).Request(512)
 	n := 0
 	for b.Loop() {
-		err := wire.WalkTraces(req, func(telemetry.TraceID) bool { n++; return false }, func(*wire.Resource, []byte, *wire.Span) error { return nil })
+		err := wire.WalkWhere(req, wire.Filter{Trace: func(telemetry.TraceID) bool { n++; return false }}, func(*wire.Resource, []byte, *wire.Span) error { return nil })
 		if err != nil {
 			b.Fatal(err)
 		}
