@@ -29,6 +29,7 @@ type validationRow struct {
 	Variant   string
 	State     string
 	CreatedNs int64
+	Pinned    bool
 	Doc       string
 	Detail    string
 }
@@ -50,7 +51,7 @@ func newValidationRow(v guardian.Validation) (*validationRow, error) {
 		return nil, err
 	}
 	return &validationRow{ID: v.ID, Guardian: v.Guardian, Number: v.Number, Variant: column(v.Variant),
-		State: column(string(v.State)), CreatedNs: nanos(v.Created), Doc: doc, Detail: more}, nil
+		State: column(string(v.State)), CreatedNs: nanos(v.Created), Pinned: v.Pinned, Doc: doc, Detail: more}, nil
 }
 
 // Create implements guardian.Store. Numbers of a guardian have no gaps.
@@ -96,7 +97,7 @@ func (s *Guardians) Update(ctx context.Context, v guardian.Validation) error {
 	if err != nil {
 		return err
 	}
-	found, err := changed(s.db.write.NewUpdate().Model(row).Column("variant", "state", "doc", "detail").
+	found, err := changed(s.db.write.NewUpdate().Model(row).Column("variant", "state", "pinned", "doc", "detail").
 		Where("id = ? AND guardian = ? AND number = ?", column(v.ID), column(v.Guardian), v.Number).Exec(ctx))
 	if err == nil && !found {
 		return fault.NotFound("no validation %q with number %d of guardian %q", v.ID, v.Number, v.Guardian)
@@ -138,6 +139,9 @@ func (s *Guardians) Validations(ctx context.Context, q guardian.HistoryQuery) ([
 	}
 	if q.State != "" {
 		sel.Where("state = ?", column(string(q.State)))
+	}
+	if q.Pinned {
+		sel.Where("pinned")
 	}
 	if q.Before > 0 {
 		sel.Where("number < ?", q.Before)

@@ -86,6 +86,10 @@ func validationsListed(t *testing.T, s Stores) {
 	}
 	_, _, err := s.Guardians.Create(t.Context(), guardian.Validation{ID: "p1", Guardian: "payment", State: guardian.StateRunning, Created: t0.Add(90 * time.Second)})
 	ok(t, err)
+	pin, err := s.Guardians.Validation(t.Context(), "c3")
+	ok(t, err)
+	pin.Pinned = true
+	ok(t, s.Guardians.Update(t.Context(), pin))
 	dev, none := "dev", ""
 	for _, c := range []struct {
 		name string
@@ -97,6 +101,7 @@ func validationsListed(t *testing.T, s Stores) {
 		{"variant", guardian.HistoryQuery{Guardian: "checkout", Variant: &dev}, []string{"c5", "c3", "c1"}},
 		{"empty variant", guardian.HistoryQuery{Variant: &none}, []string{"p1"}},
 		{"state", guardian.HistoryQuery{State: guardian.StatePending}, []string{"c6", "c3"}},
+		{"pinned", guardian.HistoryQuery{Guardian: "checkout", Pinned: true}, []string{"c3"}},
 		{"limit and before", guardian.HistoryQuery{Guardian: "checkout", Limit: 2, Before: 5}, []string{"c4", "c3"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
