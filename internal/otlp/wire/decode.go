@@ -19,7 +19,7 @@ var (
 )
 
 // DecodeSpan decodes a visited span fully. The result shares nothing with the
-// request. Where attributes, events or links are malformed it returns the rest
+// request; spans of one resource share its attributes. Where attributes, events or links are malformed it returns the rest
 // of the span together with a fault.Invalid.
 func DecodeSpan(res *Resource, scope []byte, span *Span) (telemetry.Span, error) {
 	d := decoder{}

@@ -15,6 +15,8 @@ type Resource struct {
 	Environment []byte // deployment.environment.name, else deployment.environment
 	Version     []byte // service.version
 	Raw         []byte
+
+	attributes telemetry.Attributes // decoded from Raw, once asked for
 }
 
 // Ref returns the service as a value that outlives the request.
@@ -22,8 +24,12 @@ func (r *Resource) Ref() entity.Ref {
 	return entity.Ref{Service: string(r.Service), Environment: string(r.Environment), Version: string(r.Version)}
 }
 
-// Attributes decodes all attributes of the resource.
+// Attributes decodes all attributes of the resource. The map is shared by all
+// who ask; it must not be changed.
 func (r *Resource) Attributes() (telemetry.Attributes, error) {
+	if r.attributes != nil {
+		return r.attributes, nil
+	}
 	d := decoder{}
 	c := cursor{buf: r.Raw, end: len(r.Raw)}
 	var out telemetry.Attributes
@@ -33,7 +39,11 @@ func (r *Resource) Attributes() (telemetry.Attributes, error) {
 		}
 	}
 	d.note(&c)
-	return out, d.err("resource")
+	err := d.err("resource")
+	if err == nil {
+		r.attributes = out
+	}
+	return out, err
 }
 
 // read fills r from the Resource message under c.
