@@ -232,6 +232,31 @@ func exactAcrossCrashes(t *testing.T, seed uint64) {
 	}
 }
 
+// TestLongDowntime: what was stored just before a crash is in the metrics store
+// when New returns, before newer samples of others could make it too late.
+func TestLongDowntime(t *testing.T) {
+	s := tell(t, nil)
+	dir, traces := t.TempDir(), s.traces
+	died := s.clock.now()
+	s.send(span{n: 1, service: "checkout", name: "op", kind: ptrace.SpanKindServer})
+	s.stop(t)
+	s.clock.forward(5 * time.Hour)
+	g := start(t, dir, traces, func(c *otlp.Config) {
+		c.Clock, c.Slot, c.Grace = s.clock.now, 100*time.Millisecond, 200*time.Millisecond
+	})
+	if got, err := g.db.Increases(t.Context(), telemetry.MetricCalls, died.Add(-time.Second), died.Add(time.Second)); err != nil || len(got) > 0 {
+		t.Errorf("a new metrics store goes back an hour, not five: %v %v", got, err)
+	}
+	s.clock.forward(-5 * time.Hour)
+	g = start(t, t.TempDir(), traces, func(c *otlp.Config) {
+		c.Clock, c.Slot, c.Grace = func() time.Time { return s.clock.now().Add(30 * time.Minute) }, 100*time.Millisecond, 200*time.Millisecond
+	})
+	got, err := g.db.Increases(t.Context(), telemetry.MetricCalls, died.Add(-time.Second), died.Add(time.Second))
+	if err != nil || len(got) != 1 || got[0].Value != 1 {
+		t.Errorf("half an hour later: %v %v, want one span", got, err)
+	}
+}
+
 func ceil(a, b int64) int64 { return (a + b - 1) / b }
 
 // eventually waits until what is awaited has come true.

@@ -136,7 +136,9 @@ func (r *row) at(app storage.AppenderV2, t int64, calls, failed float64, h *hist
 }
 
 // appendSample appends in order. A sample that is there already, as after a
-// crash between the writing and the mark, is not written twice.
+// crash between the writing and the mark, is not written twice; one for which
+// it is too late, as after the clock was set back by hours, would be too late
+// for ever: the counter's next sample makes good for it.
 func appendSample(app storage.AppenderV2, c *column, t int64, v float64, h *histogram.Histogram) error {
 	ref, err := app.Append(c.ref, c.labels, 0, t, v, h, nil, storage.AOptions{
 		MetricFamilyName: c.name, Metadata: families[c.name], RejectOutOfOrder: true,
@@ -145,7 +147,8 @@ func appendSample(app storage.AppenderV2, c *column, t int64, v float64, h *hist
 	case err == nil:
 		c.ref = ref
 		return nil
-	case errors.Is(err, storage.ErrDuplicateSampleForTimestamp), errors.Is(err, storage.ErrOutOfOrderSample):
+	case errors.Is(err, storage.ErrDuplicateSampleForTimestamp), errors.Is(err, storage.ErrOutOfOrderSample),
+		errors.Is(err, storage.ErrOutOfBounds), errors.Is(err, storage.ErrTooOldSample):
 		return nil
 	}
 	return err

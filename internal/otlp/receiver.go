@@ -21,7 +21,8 @@ type Receiver struct {
 	budget   *semaphore.Weighted
 	counters counters
 
-	written struct {
+	unwritten *page // of flush
+	written   struct {
 		mu    sync.Mutex
 		until time.Time
 		next  chan struct{} // closed when until moves
@@ -40,6 +41,10 @@ func New(ctx context.Context, cfg Config) (*Receiver, error) {
 		return nil, err
 	}
 	r.written.until = r.spans.slotEnd(r.spans.settled)
+	// Before newer samples come in: the store takes counts in order of time.
+	if err := r.flush(ctx); err != nil {
+		return nil, err
+	}
 	return r, nil
 }
 
@@ -138,29 +143,34 @@ func (r *Receiver) receiveLogs(ctx context.Context, req []byte) (outcome, error)
 func (r *Receiver) Run(ctx context.Context) error {
 	tick := time.NewTicker(min(r.cfg.Slot/4, 500*time.Millisecond))
 	defer tick.Stop()
-	var p page
-	waiting := false // p is to be written
 	for {
-		for {
-			if !waiting {
-				if p, waiting = r.spans.due(r.arrivals.horizon(r.cfg.Clock().UnixNano())); !waiting {
-					break
-				}
-			}
-			if err := r.spans.write(ctx, r.cfg.Metrics, p); err != nil {
-				if ctx.Err() == nil {
-					r.cfg.Logger.Error("span metrics wait to be written", "error", err)
-				}
-				break
-			}
-			waiting = false
-			r.advance(r.spans.slotEnd(p.slot))
+		if err := r.flush(ctx); err != nil && ctx.Err() == nil {
+			r.cfg.Logger.Error("span metrics wait to be written", "error", err)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
+	}
+}
+
+// flush writes all slots that are over. A page that could not be written is
+// kept and written first by the next flush; there is one flush at a time.
+func (r *Receiver) flush(ctx context.Context) error {
+	for {
+		if r.unwritten == nil {
+			p, ok := r.spans.due(r.arrivals.horizon(r.cfg.Clock().UnixNano()))
+			if !ok {
+				return nil
+			}
+			r.unwritten = &p
+		}
+		if err := r.spans.write(ctx, r.cfg.Metrics, *r.unwritten); err != nil {
+			return err
+		}
+		r.advance(r.spans.slotEnd(r.unwritten.slot))
+		r.unwritten = nil
 	}
 }
 

@@ -144,7 +144,7 @@ func (s *Sampler) reading(r guardian.Reading, g grid) (reading, error) {
 			}}, nil
 	case in.Throughput != nil:
 		sel := span(in.Throughput)(telemetry.MetricCalls)
-		return reading{judge.Rate, unitOr(in.Unit, "1/s"),
+		return reading{judge.Rate, unitOr(in.Unit, "/s"),
 			[]string{"sum(rate(" + sel + over + " " + at + "))"},
 			func(ctx context.Context) ([]judge.Slice, error) {
 				return s.difference(ctx, sel, g, newCounting(g, none))
