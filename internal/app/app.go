@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tidegate-io/tidegate/change"
+	"github.com/tidegate-io/tidegate/fault"
 	"github.com/tidegate-io/tidegate/flag"
 	"github.com/tidegate-io/tidegate/guardian"
 	"github.com/tidegate-io/tidegate/internal/compat"
@@ -297,7 +298,7 @@ func serveHTTP(ctx context.Context, l net.Listener, h http.Handler, log *slog.Lo
 }
 
 func (a *App) openAPI(context.Context) error {
-	guard := &httpapi.Guard{Tokens: a.cfg.Tokens, Hosts: a.cfg.Hosts}
+	guard := &httpapi.Guard{Tokens: a.cfg.Tokens, Hosts: a.cfg.Hosts, Foreign: compat.Paths()}
 	pages, err := web.New(ui.Files())
 	if err != nil {
 		return err
@@ -311,7 +312,7 @@ func (a *App) openAPI(context.Context) error {
 		Manifests: a.catalog, Report: a.reports,
 		Stream: a.stream, Logger: a.log,
 	})
-	foreign, err := compat.New(compat.Config{Recorder: a.changes, GitHubSecret: a.cfg.GitHubSecret, Logger: a.log})
+	foreign, err := compat.New(compat.Config{Recorder: a.changes, Verify: verifier(guard), GitHubSecret: a.cfg.GitHubSecret, Logger: a.log})
 	if err != nil {
 		return err
 	}
@@ -349,4 +350,14 @@ func valueOrError(v any, err error) any {
 		return map[string]string{"error": err.Error()}
 	}
 	return v
+}
+
+// verifier lets the foreign APIs admit whom the gate admits.
+func verifier(g *httpapi.Guard) compat.Verifier {
+	return func(_ context.Context, token string) (string, error) {
+		if !g.Allowed("Bearer " + token) {
+			return "", fault.Denied("the token is not one of this server's")
+		}
+		return "", nil
+	}
 }

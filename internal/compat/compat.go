@@ -90,6 +90,12 @@ func New(cfg Config) (*Handlers, error) {
 	return &Handlers{recorder: cfg.Recorder, verify: cfg.Verify, githubSecret: []byte(cfg.GitHubSecret), now: cfg.Now, logger: cfg.Logger}, nil
 }
 
+// Paths are the routes; their handlers check the caller's token, routing key
+// or signature themselves.
+func Paths() []string {
+	return []string{"/api/v2/events/ingest", "/api/v1/events", "/api/cloudevents", "/api/v1/event", "/v2/change/enqueue", "/webhooks/github"}
+}
+
 // Register adds the routes to mux.
 func (h *Handlers) Register(mux *http.ServeMux) {
 	mux.HandleFunc("POST /api/v2/events/ingest", h.dynatraceV2)

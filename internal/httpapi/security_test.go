@@ -28,6 +28,7 @@ func TestGuard(t *testing.T) {
 		"as a browser asks a person":       {Guard{Tokens: []string{"s3cret"}}, "GET", "x", "/", map[string]string{"Authorization": "Basic YTpzM2NyZXQ="}, 204},
 		"another scheme":                   {Guard{Tokens: []string{"s3cret"}}, "GET", "x", "/", map[string]string{"Authorization": "Digest s3cret"}, 401},
 		"health needs none":                {Guard{Tokens: []string{"s3cret"}}, "GET", "x", "/healthz", nil, 204},
+		"a signed webhook":                 {Guard{Tokens: []string{"s3cret"}, Foreign: []string{"/webhooks/github"}}, "POST", "x", "/webhooks/github", nil, 204},
 		"a foreign page cannot change":     {Guard{}, "POST", "127.0.0.1:7070", "/v1/events", map[string]string{"Sec-Fetch-Site": "cross-site"}, 403},
 		"a foreign origin cannot change":   {Guard{}, "POST", "127.0.0.1:7070", "/v1/events", map[string]string{"Origin": "http://evil.example"}, 403},
 		"our own page can":                 {Guard{}, "POST", "127.0.0.1:7070", "/v1/events", map[string]string{"Sec-Fetch-Site": "same-origin"}, 204},
