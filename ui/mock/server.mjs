@@ -50,12 +50,12 @@ function setFlag(set, key, variant, who, reason, extra = {}) {
 }
 
 const routes = [
-  ["GET", "/v1/status", () => ({ version: "dev (mock)", started: new Date(Date.now() - 3e6).toISOString(), uptimeSeconds: 3000, uiBuilt: true, ingest: { spans: 1204331, logs: 88211, points: 45120, refused: 0, lastSpan: new Date().toISOString() }, storage: {} })],
+  ["GET", "/v1/status", () => ({ version: "dev (mock)", started: new Date(Date.now() - 3e6).toISOString(), uptimeSeconds: 3000, uiBuilt: true, details: { ingest: { spans: 1204331, logs: 88211, points: 45120, refused: 0, lastSpan: new Date().toISOString() } } })],
   ["GET", "/v1/services", () => ({ services: d.services.map((s) => ({ ...s, lastValidation: s.service === "checkout" ? newestFirst()[0] : undefined })) })],
   ["GET", "/v1/services/:name", ({ name }) => {
     const s = find(d.services, (x) => x.service === name, `service ${name}`);
-    const near = (f, g) => d.graph.edges.filter((e) => e[f] === name).map((e) => ({ service: e[g], requestsPerSecond: e.requestsPerSecond, errorRatio: e.errorRatio }));
-    return { ...s, operations: [{ operation: name === "checkout" ? "hipstershop.CheckoutService/PlaceOrder" : "hipstershop.Service/Do", kind: "SPAN_KIND_SERVER", requestsPerSecond: s.requestsPerSecond, errorRatio: s.errorRatio, p50: s.p50, p95: s.p95 }], upstream: near("server", "client"), downstream: near("client", "server"), versionsDetail: [{ version: s.versions[0], requestsPerSecond: s.requestsPerSecond, errorRatio: s.errorRatio, p95: s.p95 }], changes: d.events.filter((e) => e.service === name || name === "checkout"), validations: newestFirst().filter((v) => v.target.service === name) };
+    const near = (f) => d.graph.edges.filter((e) => e[f] === name);
+    return { ...s, operations: [{ operation: name === "checkout" ? "hipstershop.CheckoutService/PlaceOrder" : "hipstershop.Service/Do", kind: "SPAN_KIND_SERVER", requestsPerSecond: s.requestsPerSecond, errorRatio: s.errorRatio, p50: s.p50, p95: s.p95 }], upstream: near("server"), downstream: near("client"), versionsDetail: [{ version: s.versions[0], requestsPerSecond: s.requestsPerSecond, errorRatio: s.errorRatio, p95: s.p95 }], changes: d.events.filter((e) => e.service === name || name === "checkout"), validations: newestFirst().filter((v) => v.target.service === name) };
   }],
   ["GET", "/v1/graph", () => d.graph],
   ["GET", "/v1/events", (_, q) => {

@@ -35,36 +35,36 @@ function useGet<A>(key: string, path: string | null, params: Params = {}, option
 export const useStatus = () => useGet<T.ServerStatus>("status", "/v1/status", {}, { every: 15_000 });
 
 export const useServices = (r: Range = {}) =>
-  useGet<{ services: T.ServiceItem[] | null }>("services", "/v1/services", { ...r }, { every: r.to ? undefined : 15_000 });
+  useGet<T.Schemas["ServiceList"]>("services", "/v1/services", { ...r }, { every: r.to ? undefined : 15_000 });
 export const useService = (name: string, environment: string | undefined, r: Range) =>
   useGet<T.ServiceDetail>("service", `/v1/services/${seg(name)}`, { environment, ...r }, { every: r.to ? undefined : 10_000 });
 export const useGraph = (environment: string | undefined, r: Range = {}) =>
   useGet<T.Graph>("graph", "/v1/graph", { environment, ...r }, { every: 15_000 });
 
 export const useEvents = (p: Params, enabled = true) =>
-  useGet<{ events: T.ChangeEvent[] | null; next?: string }>("events", enabled ? "/v1/events" : null, p);
+  useGet<T.Schemas["EventList"]>("events", enabled ? "/v1/events" : null, p);
 
-export const useFlags = () => useGet<{ flags: T.Flag[] | null }>("flags", "/v1/flags");
-export const useFlagAudit = (p: Params) => useGet<{ audit: T.FlagAudit[] | null }>("flag-audit", "/v1/flag-audit", p);
+export const useFlags = () => useGet<T.Schemas["FlagList"]>("flags", "/v1/flags");
+export const useFlagAudit = (p: Params) => useGet<T.Schemas["FlagHistory"]>("flag-audit", "/v1/flag-audit", p);
 
-export const useGuardians = () => useGet<{ guardians: T.GuardianItem[] | null }>("guardians", "/v1/guardians");
+export const useGuardians = () => useGet<T.Schemas["GuardianList"]>("guardians", "/v1/guardians");
 export const useGuardian = (name: string) => useGet<T.GuardianItem>("guardians", `/v1/guardians/${seg(name)}`, {}, { fresh: true });
 export const useGuardianValidations = (name: string, p: Params) =>
-  useGet<{ validations: T.Validation[] | null }>("validations", `/v1/guardians/${seg(name)}/validations`, p);
+  useGet<T.Schemas["ValidationList"]>("validations", `/v1/guardians/${seg(name)}/validations`, p);
 export const useValidations = (limit: number) =>
-  useGet<{ validations: T.Validation[] | null }>("validations", "/v1/validations", { limit });
+  useGet<T.Schemas["ValidationList"]>("validations", "/v1/validations", { limit });
 export const useValidation = (id: string | null) =>
   useGet<T.Validation>("validation", id === null ? null : `/v1/validations/${seg(id)}`, {}, { fresh: true });
 
-export const useTraces = (p: Params) => useGet<{ traces: T.TraceSummary[] | null }>("traces", "/v1/traces", p);
+export const useTraces = (p: Params) => useGet<T.Schemas["TraceList"]>("traces", "/v1/traces", p);
 export const useTrace = (id: string) => useGet<T.Trace>("trace", `/v1/traces/${seg(id)}`, {}, { fresh: true });
 export const useTraceLogs = (id: string) =>
-  useGet<{ logs: T.LogRecord[] | null }>("trace-logs", `/v1/traces/${seg(id)}/logs`, {}, { fresh: true });
+  useGet<T.Schemas["LogList"]>("trace-logs", `/v1/traces/${seg(id)}/logs`, {}, { fresh: true });
 
-export const useLoadTests = () => useGet<{ tests: { test: T.LoadTest; last?: T.LoadRun | null }[] | null }>("loadtests", "/v1/loadtests");
-export const useLoadRuns = (p: Params) => useGet<{ runs: T.LoadRun[] | null }>("loadtest-runs", "/v1/loadtest-runs", p);
+export const useLoadTests = () => useGet<T.Schemas["LoadTestList"]>("loadtests", "/v1/loadtests");
+export const useLoadRuns = (p: Params) => useGet<T.Schemas["LoadTestRuns"]>("loadtest-runs", "/v1/loadtest-runs", p);
 export const useLoadRun = (id: string) => useGet<T.LoadRun>("loadtest-run", `/v1/loadtest-runs/${seg(id)}`, {}, { fresh: true });
 
-export const useWorkflows = () => useGet<{ workflows: { workflow: T.Workflow; last?: T.WorkflowRun | null }[] | null }>("workflows", "/v1/workflows");
-export const useWorkflowRuns = (p: Params) => useGet<{ runs: T.WorkflowRun[] | null }>("workflow-runs", "/v1/workflow-runs", p);
+export const useWorkflows = () => useGet<T.Schemas["WorkflowList"]>("workflows", "/v1/workflows");
+export const useWorkflowRuns = (p: Params) => useGet<T.Schemas["WorkflowRuns"]>("workflow-runs", "/v1/workflow-runs", p);
 export const useWorkflowRun = (id: string) => useGet<T.WorkflowRun>("workflow-run", `/v1/workflow-runs/${seg(id)}`, {}, { fresh: true });

@@ -2,11 +2,11 @@ import type { Num } from "../api/types";
 import { seconds } from "./time";
 
 /** The number itself; NaN for none, infinities as such. */
-export function num(n: Num | undefined): number {
+export function num(n: Num): number {
   if (n === null || n === undefined) return NaN;
   if (n === "+Inf") return Infinity;
   if (n === "-Inf") return -Infinity;
-  return n;
+  return Number(n);
 }
 
 /** Three significant figures, thousands grouped, large numbers as 12.3 k / 4.5 M. */
@@ -39,7 +39,7 @@ export const perSecond = (r: number | null | undefined) =>
   r === null || r === undefined || Number.isNaN(r) ? "–" : `${count(r)}/s`;
 
 /** A value of an indicator in its own unit. */
-export function quantity(n: Num | undefined, kind: string, unit?: string): string {
+export function quantity(n: Num, kind: string, unit?: string): string {
   const x = num(n);
   if (Number.isNaN(x)) return "–";
   if (!Number.isFinite(x)) return x > 0 ? "∞" : "-∞";

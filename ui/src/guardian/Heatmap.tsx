@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useRef, useState, type KeyboardEvent } from "react";
 import { Link, useNavigate } from "react-router";
-import type { Objective, Result, Status, Validation } from "../api/types";
+import type { Objective, Result, Validation } from "../api/types";
 import { count, num, quantity } from "../format/number";
 import { Badge } from "../status/Badge";
 import { statuses, statusLook } from "../status/status";
@@ -57,7 +57,7 @@ export function Heatmap({ objectives, validations, selected, onSelect }: Props) 
   const shown = columns[active.col];
   return (
     <div className="heat">
-      <div className="heat-scroll" ref={grid} role="grid" aria-label="Objectives by validation, newest right" aria-rowcount={rows.length} aria-colcount={columns.length} onKeyDown={key}>
+      <div className="heat-scroll" ref={grid} data-roomy={columns.length <= 16 || undefined} role="grid" aria-label="Objectives by validation, newest right" aria-rowcount={rows.length} aria-colcount={columns.length} onKeyDown={key}>
         {rows.map((name, r) => (
           <div className="heat-row" role="row" key={name} data-overall={name === overall || undefined}>
             <div className="heat-label" role="rowheader">
@@ -90,7 +90,7 @@ export function Heatmap({ objectives, validations, selected, onSelect }: Props) 
 }
 
 const resultOf = (v: Validation, name: string): Result | undefined => v.verdict?.results?.find((r) => r.name === name);
-const statusOf = (v: Validation, name: string): Status | undefined => (name === overall ? v.status || undefined : resultOf(v, name)?.status);
+const statusOf = (v: Validation, name: string): string | undefined => (name === overall ? v.status || undefined : resultOf(v, name)?.status);
 
 function Cell({ v, name, place, tabbable, lit, onEnter }: { v: Validation; name: string; place: string; tabbable: boolean; lit: boolean; onEnter: () => void }) {
   const s = statusOf(v, name);

@@ -2,7 +2,16 @@ import { expect, test } from "vitest";
 import type { GraphEdge, GraphNode } from "../api/types";
 import { box, place } from "./layout";
 
-const node = (service: string): GraphNode => ({ service, requestsPerSecond: 1, errorRatio: 0, p95: null, health: "ok" });
+const node = (service: string): GraphNode => ({
+  service,
+  requestsPerSecond: 1,
+  errorRatio: 0,
+  p50: null,
+  p95: null,
+  health: "ok",
+  versions: null,
+  series: { t: null, rate: null, errors: null, p50: null, p95: null },
+});
 const edge = (client: string, server: string): GraphEdge => ({ client, server, requestsPerSecond: 1, errorRatio: 0, p95: null });
 
 test("callers stand left of what they call, by the longest path", () => {

@@ -16,6 +16,18 @@ export interface Drawn {
 
 export const box = { width: 168, height: 56, gapX: 76, gapY: 26 };
 
+/** A service that is called, or calls, but sends no spans of its own. */
+const stranger = (service: string): GraphNode => ({
+  service,
+  requestsPerSecond: null,
+  errorRatio: null,
+  p50: null,
+  p95: null,
+  health: "unknown",
+  versions: null,
+  series: { t: null, rate: null, errors: null, p50: null, p95: null },
+});
+
 /**
  * Layers from callers (left) to callees: the longest path decides the layer,
  * the mean position of the neighbours the order within it. Cycles are broken
@@ -25,7 +37,7 @@ export function place(nodes: GraphNode[], edges: GraphEdge[]): Drawn {
   const known = new Map(nodes.map((n) => [n.service, n]));
   for (const e of edges)
     for (const s of [e.client, e.server])
-      if (!known.has(s)) known.set(s, { service: s, requestsPerSecond: 0, errorRatio: 0, p95: null, health: "unknown" });
+      if (!known.has(s)) known.set(s, stranger(s));
   const names = [...known.keys()].sort();
   const out = new Map<string, GraphEdge[]>(names.map((n) => [n, []]));
   for (const e of edges) if (e.client !== e.server) out.get(e.client)!.push(e);

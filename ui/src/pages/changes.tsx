@@ -6,7 +6,7 @@ import type { ChangeEvent } from "../api/types";
 import { absolute, parseTime } from "../format/time";
 import { ActDialog, type Act } from "../parts/ActDialog";
 import { eventHref, EventLine } from "../parts/EventLine";
-import { kinds } from "../parts/kinds";
+import { kinds, notable } from "../parts/kinds";
 import { Answer, Empty, Page, Rows } from "../parts/Page";
 import { ServiceLink } from "../parts/service";
 import { undoAct } from "../parts/undo";
@@ -46,7 +46,7 @@ export default function ChangesPage() {
         {({ events, next }) =>
           events?.length ? (
             <>
-              {byDay(events).map(([day, list]) => (
+              {byDay(value("kind") || value("type") || value("correlation") || selected ? events : events.filter(notable)).map(([day, list]) => (
                 <section key={day} className="day">
                   <h2>{day}</h2>
                   <ul className="list timeline">

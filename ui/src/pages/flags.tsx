@@ -17,10 +17,11 @@ export default function FlagsPage() {
   return (
     <Page title="Flags" lead="What is switched on now, and who switched it. A change works at once, for every client.">
       <Answer q={q} skeleton={<Rows n={6} height={64} />}>
-        {({ flags }) =>
-          flags?.length ? (
+        {({ flags, problems }) =>
+          flags?.length || problems?.length ? (
             <ul className="flags">
-              {sorted(flags).map((f) => (
+              {problems?.map((p) => <li key={p} className="failure" role="alert"><div className="failure-text"><strong>A source was refused; the state before stays</strong><p className="mono">{p}</p></div></li>)}
+              {sorted(flags ?? []).map((f) => (
                 <FlagRow key={`${f.set}/${f.key}`} f={f} selected={f.key === key && (!set || f.set === set)} onAct={setAct} onAudit={() => setKey(key === f.key ? "" : f.key)} />
               ))}
             </ul>

@@ -8,6 +8,7 @@ import { count, percent, perSecond } from "../format/number";
 import { isZeroTime, nanos, parseTime, seconds } from "../format/time";
 import { ActDialog, type Act } from "../parts/ActDialog";
 import { EventLine } from "../parts/EventLine";
+import { notable } from "../parts/kinds";
 import { Answer, Page, Section } from "../parts/Page";
 import { ServiceLink } from "../parts/service";
 import { Ago } from "../parts/time";
@@ -36,7 +37,8 @@ function cancelAct(r: LoadRun): Act {
     title: `Cancel the run of ${r.test}`,
     effects: ["No further request is sent; answers under way are waited for.", "The run is kept as cancelled. It says finished to nobody, so nothing validates it."],
     confirm: `Cancel ${r.test}`,
-    run: (who, reason) => post(`/v1/loadtest-runs/${seg(r.id)}/cancel`, { who, reason }),
+    anonymous: true,
+    run: () => post(`/v1/loadtest-runs/${seg(r.id)}/cancel`, {}),
   };
 }
 
@@ -69,7 +71,7 @@ function Body({ r }: { r: LoadRun }) {
       {r.output && <Section title="Output"><pre className="output">{r.output}</pre></Section>}
       {!!related.data?.events?.length && (
         <Section title="What followed" aside={<Link to={`/changes?correlation=${encodeURIComponent(r.id)}`}>On the timeline</Link>}>
-          <ul className="list">{related.data.events.map((e) => <EventLine key={e.id} e={e} />)}</ul>
+          <ul className="list">{related.data.events.filter(notable).map((e) => <EventLine key={e.id} e={e} />)}</ul>
         </Section>
       )}
     </>

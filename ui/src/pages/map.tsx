@@ -29,7 +29,7 @@ function ServiceMap({ g, environment }: { g: Graph; environment: string }) {
   const [over, setOver] = useState("");
   const edges = g.edges ?? [];
   const d = useMemo(() => place(g.nodes ?? [], g.edges ?? []), [g]);
-  const most = Math.max(...edges.map((e) => e.requestsPerSecond), 1e-9);
+  const most = Math.max(...edges.map((e) => e.requestsPerSecond ?? 0), 1e-9);
   const pad = 14;
   return (
     <div className="map">
@@ -48,14 +48,15 @@ function ServiceMap({ g, environment }: { g: Graph; environment: string }) {
           const a = d.places.get(e.client)!;
           const b = d.places.get(e.server)!;
           const path = curve(a, b);
-          const failing = e.errorRatio >= 0.01;
-          const width = 1.2 + 4 * Math.sqrt(e.requestsPerSecond / most);
+          const failing = (e.errorRatio ?? 0) >= 0.01;
+          const share = Math.sqrt((e.requestsPerSecond ?? 0) / most);
+          const width = 1.2 + 4 * share;
           const far = over !== "" && over !== e.client && over !== e.server;
           return (
             <g key={`${e.client}>${e.server}`} className="map-edge" data-failing={failing || undefined} data-far={far || undefined}>
               <title>{`${e.client} → ${e.server}: ${perSecond(e.requestsPerSecond)}, ${percent(e.errorRatio)} errors, p95 ${seconds(e.p95)}`}</title>
               <path d={path} strokeWidth={width} markerEnd="url(#arrow)" />
-              <path d={path} className="map-flow" strokeWidth={Math.max(width - 1, 1)} style={{ animationDuration: `${Math.max(0.6, 4 - 3 * Math.sqrt(e.requestsPerSecond / most))}s` }} />
+              <path d={path} className="map-flow" strokeWidth={Math.max(width - 1, 1)} style={{ animationDuration: `${Math.max(0.6, 4 - 3 * share)}s` }} />
               {failing && (
                 <text x={(a.x + b.x + box.width) / 2} y={(a.y + b.y + box.height) / 2 - 5} textAnchor="middle">✕ {percent(e.errorRatio)}</text>
               )}

@@ -1,9 +1,10 @@
 import { Link } from "react-router";
 import { useEvents, useLoadRuns, useServices, useStatus, useValidations, useWorkflowRuns } from "../api/queries";
-import type { ServiceItem, Validation } from "../api/types";
+import type { Ingest as Ingested, ServiceItem, Validation } from "../api/types";
 import { count, percent, perSecond } from "../format/number";
 import { seconds } from "../format/time";
 import { EventLine } from "../parts/EventLine";
+import { notable } from "../parts/kinds";
 import { Answer, Empty, Page, Rows, Section } from "../parts/Page";
 import { ServiceLink } from "../parts/service";
 import { Sparkline } from "../parts/Sparkline";
@@ -15,7 +16,6 @@ import { healthLook, stateLook, statusLook } from "../status/status";
 export function NowPage() {
   const services = useServices();
   const validations = useValidations(12);
-  const status = useStatus();
   return (
     <Page title="Now" lead={<Ingest />}>
       <Summary services={services.data?.services ?? undefined} validations={validations.data?.validations ?? undefined} known={services.data !== undefined} />
@@ -55,15 +55,14 @@ export function NowPage() {
           <LatestChanges />
         </div>
       </div>
-      {status.data?.readOnlyAuth && <p className="dim">You may look, not act.</p>}
     </Page>
   );
 }
 
 function Ingest() {
   const { data } = useStatus();
-  if (!data?.ingest) return <>&nbsp;</>;
-  const i = data.ingest;
+  const i = (data?.details as { ingest?: Ingested } | undefined)?.ingest;
+  if (!i) return <>&nbsp;</>;
   return (
     <>
       {count(i.spans)} spans, {count(i.logs)} log lines, {count(i.points)} points received
@@ -78,8 +77,8 @@ function Ingest() {
   );
 }
 
-const rank = { failing: 0, degraded: 1, unknown: 3, ok: 2 } as const;
-const worstFirst = (s: ServiceItem[]) => [...s].sort((a, b) => rank[a.health] - rank[b.health] || a.service.localeCompare(b.service));
+const ranks = ["failing", "degraded", "ok", "unknown"];
+const worstFirst = (s: ServiceItem[]) => [...s].sort((a, b) => ranks.indexOf(a.health) - ranks.indexOf(b.health) || a.service.localeCompare(b.service));
 
 /** One sentence: is all well, and if not, what is not. */
 function Summary({ services, validations, known }: { services?: ServiceItem[]; validations?: Validation[]; known: boolean }) {
@@ -117,8 +116,8 @@ function Summary({ services, validations, known }: { services?: ServiceItem[]; v
                 {i > 0 && ", "}
                 <ServiceLink of={s} plain /> {s.health === "failing" ? "is failing" : "is degraded"} ({percent(s.errorRatio)} errors)
               </span>
-            ))}
-            .
+            ))}{" "}
+            over the last 15 minutes.
           </p>
         )}
       </div>
@@ -207,13 +206,13 @@ function InFlight({ running }: { running: Validation[] }) {
 }
 
 function LatestChanges() {
-  const q = useEvents({ limit: 8 });
+  const q = useEvents({ limit: 60 });
   return (
     <Section title="Latest changes" aside={<Link to="/changes">All</Link>}>
       <Answer q={q} skeleton={<Rows n={6} height={44} />}>
         {({ events }) =>
           events?.length ? (
-            <ul className="list">{events.map((e) => <EventLine key={e.id} e={e} />)}</ul>
+            <ul className="list">{events.filter(notable).slice(0, 8).map((e) => <EventLine key={e.id} e={e} />)}</ul>
           ) : (
             <Empty title="No change was reported yet" command={`tidegate event send --type deployment.finished --title "checkout 2.1" --service checkout`} />
           )

@@ -1,11 +1,12 @@
 import { Skeleton } from "@mantine/core";
 import { Link, useParams } from "react-router";
 import { useGuardians, useService } from "../api/queries";
-import type { Neighbour, ServiceDetail } from "../api/types";
+import type { GraphEdge, ServiceDetail } from "../api/types";
 import { percent, perSecond } from "../format/number";
 import { parseTime, seconds } from "../format/time";
 import { Chart } from "../parts/Chart";
 import { EventLine } from "../parts/EventLine";
+import { notable, onCharts } from "../parts/kinds";
 import { Answer, Empty, Page, Section } from "../parts/Page";
 import { RangePicker } from "../parts/RangePicker";
 import { useParam, useRange } from "../parts/range";
@@ -35,8 +36,8 @@ export default function ServicePage() {
                 <Operations s={s} />
                 <Versions s={s} />
                 <Section title="Changes" aside={<Link to={`/changes?service=${encodeURIComponent(name)}`}>All</Link>}>
-                  {s.changes?.length ? (
-                    <ul className="list">{s.changes.slice(0, 8).map((e) => <EventLine key={e.id} e={e} />)}</ul>
+                  {s.changes?.some(notable) ? (
+                    <ul className="list">{s.changes.filter(notable).slice(0, 10).map((e) => <EventLine key={e.id} e={e} />)}</ul>
                   ) : (
                     <Empty title="No change in this time" command={`tidegate event send --type deployment.finished --title "${name} 2.1" --service ${name}`} />
                   )}
@@ -48,8 +49,8 @@ export default function ServicePage() {
                 </Section>
                 <Section title="Dependencies">
                   <div className="neighbours">
-                    <Neighbours title="Called by" list={s.upstream ?? []} />
-                    <Neighbours title="Calls" list={s.downstream ?? []} />
+                    <Neighbours title="Called by" end="client" list={s.upstream ?? []} />
+                    <Neighbours title="Calls" end="server" list={s.downstream ?? []} />
                   </div>
                 </Section>
               </div>
@@ -72,12 +73,12 @@ function Charts({ s, zoom }: { s: ServiceDetail; zoom: (a: number, b: number) =>
   const limits = (kind: "latency" | "errorRate" | "throughput") =>
     objectives.filter((o) => o.indicator?.[kind] && !o.indicator[kind]?.operation).flatMap((o) => (o.threshold?.fail ? [o.threshold.fail.value] : []));
   const windows = (s.validations ?? []).slice(0, 6).map((v) => ({ from: parseTime(v.window.from) / 1000, to: parseTime(v.window.to) / 1000 }));
-  const common = { t: series.t, changes: (s.changes ?? []).filter((e) => e.kind !== "validation"), windows, sync: `service-${s.service}`, onZoom: zoom };
+  const common = { t: series.t, changes: (s.changes ?? []).filter(onCharts), windows, sync: `service-${s.service}`, onZoom: zoom };
   return (
     <div className="charts">
-      <Chart {...common} title="Requests" lines={[{ label: "requests", values: series.rate }]} format={perSecond} limits={limits("throughput")} />
-      <Chart {...common} title="Errors" lines={[{ label: "errors", values: series.errors, tone: "fail" }]} format={percent} atLeast={0.02} limits={limits("errorRate")} />
-      <Chart {...common} title="Duration p95" lines={[{ label: "p95", values: series.p95 }]} format={seconds} limits={limits("latency")} />
+      <Chart {...common} title="Requests" lines={[{ label: "requests", values: series.rate ?? [] }]} format={perSecond} limits={limits("throughput")} />
+      <Chart {...common} title="Errors" lines={[{ label: "errors", values: series.errors ?? [], tone: "fail" }]} format={percent} atLeast={0.02} limits={limits("errorRate")} />
+      <Chart {...common} title="Duration p95" lines={[{ label: "p95", values: series.p95 ?? [] }]} format={seconds} limits={limits("latency")} />
     </div>
   );
 }
@@ -125,13 +126,13 @@ function Versions({ s }: { s: ServiceDetail }) {
   );
 }
 
-function Neighbours({ title, list }: { title: string; list: Neighbour[] }) {
+function Neighbours({ title, end, list }: { title: string; end: "client" | "server"; list: GraphEdge[] }) {
   return (
     <div>
       <h3>{title}</h3>
       {list.length ? (
         <ul className="list">
-          {list.map((n) => <li key={n.service} className="neighbour"><ServiceLink of={n} plain /><span className="dim">{perSecond(n.requestsPerSecond)} · {percent(n.errorRatio)} errors</span></li>)}
+          {list.map((n) => <li key={n[end]} className="neighbour"><ServiceLink of={{ service: n[end] }} plain /><span className="dim">{perSecond(n.requestsPerSecond)} · {percent(n.errorRatio)} errors</span></li>)}
         </ul>
       ) : <p className="dim">nobody</p>}
     </div>

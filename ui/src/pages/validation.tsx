@@ -2,7 +2,7 @@ import { Button, Skeleton } from "@mantine/core";
 import { useState } from "react";
 import { Link, useParams } from "react-router";
 import { useEvents, useValidation, useWorkflowRuns } from "../api/queries";
-import type { ChangeEvent, Validation } from "../api/types";
+import type { ChangeEvent, Result, Validation, WorkflowRun } from "../api/types";
 import { absolute, parseTime, seconds } from "../format/time";
 import { pinAct, trainingAct } from "../guardian/acts";
 import { ActDialog, type Act } from "../parts/ActDialog";
@@ -11,7 +11,7 @@ import { ServiceLink } from "../parts/service";
 import { Ago } from "../parts/time";
 import { undoAct } from "../parts/undo";
 import { Badge } from "../status/Badge";
-import { statusLook } from "../status/status";
+import { severity, statusLook } from "../status/status";
 import { CauseCard } from "../validation/CauseCard";
 import { Done } from "../validation/Done";
 import { FailureGroups } from "../validation/FailureGroups";
@@ -125,7 +125,7 @@ function Body({ v, onAct }: { v: Validation; onAct: (a: Act) => void }) {
       {v.state === "finished" && (
         <Section title="Learning">
           <p className="dim">
-            {v.training === "auto" ? "Learned from when it passed." : v.training === "accepted" ? "Later runs learn from this one." : "Later runs do not learn from this one."}
+            {v.training === "auto" ? "Later runs learn from this one only if it passed." : v.training === "accepted" ? "Later runs learn from this one." : "Later runs do not learn from this one."}
           </p>
           <div className="buttons">
             <Button size="xs" variant="default" onClick={() => onAct(trainingAct(v, v.training === "accepted" ? "auto" : "accepted"))}>{v.training === "accepted" ? "Take acceptance back" : "Accept for training"}</Button>
@@ -138,8 +138,7 @@ function Body({ v, onAct }: { v: Validation; onAct: (a: Act) => void }) {
   );
 }
 
-const order = { fail: 0, error: 1, warn: 2, inconclusive: 3, pass: 4, learning: 5, info: 6 } as const;
-const worstFirst = <R extends { status: keyof typeof order }>(rs: R[]) => [...rs].sort((a, b) => order[a.status] - order[b.status]);
+const worstFirst = (rs: Result[]) => [...rs].sort((a, b) => severity(a.status) - severity(b.status));
 
 /** Events after the verdict that took the cause back. */
 function useUndone(v: Validation, cause: ChangeEvent | undefined): ChangeEvent[] {
@@ -148,7 +147,7 @@ function useUndone(v: Validation, cause: ChangeEvent | undefined): ChangeEvent[]
   return cause ? (q.data?.events ?? []).filter((e) => e.undoOf === cause.id) : [];
 }
 
-function concerns(run: { event: ChangeEvent; steps: { output?: unknown }[] | null }, v: Validation): boolean {
+function concerns(run: WorkflowRun, v: Validation): boolean {
   if (v.eventId && run.event.id === v.eventId) return true;
   return (run.steps ?? []).some((s) => s.output !== undefined && JSON.stringify(s.output).includes(`"${v.id}"`));
 }

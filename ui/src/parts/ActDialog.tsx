@@ -23,6 +23,8 @@ export interface Act {
   /** Must be typed before the button works. */
   typed?: string;
   needsReason?: boolean;
+  /** The server does not record who: it is not asked for. */
+  anonymous?: boolean;
   run: (who: string, reason: string) => Promise<unknown>;
 }
 
@@ -51,8 +53,8 @@ function Form({ act, onClose }: { act: Act; onClose: () => void }) {
       onClose();
     },
   });
-  const needsReason = act.needsReason ?? true;
-  const ready = who.trim() !== "" && (!needsReason || reason.trim() !== "") && (!act.typed || typed === act.typed);
+  const needsReason = !act.anonymous && (act.needsReason ?? true);
+  const ready = (act.anonymous || who.trim() !== "") && (!needsReason || reason.trim() !== "") && (!act.typed || typed === act.typed);
   return (
     <form
       onSubmit={(e) => {
@@ -69,7 +71,7 @@ function Form({ act, onClose }: { act: Act; onClose: () => void }) {
             ))}
           </ol>
         </div>
-        <TextInput label="Who" name="who" placeholder="your name" value={who} onChange={(e) => setWho(e.currentTarget.value)} required data-autofocus={who === "" || undefined} maxLength={200} />
+        {!act.anonymous && <TextInput label="Who" name="who" placeholder="your name" value={who} onChange={(e) => setWho(e.currentTarget.value)} required data-autofocus={who === "" || undefined} maxLength={200} />}
         {needsReason && (
           <Textarea label="Reason" name="reason" placeholder="why now" value={reason} onChange={(e) => setReason(e.currentTarget.value)} required autosize minRows={2} data-autofocus={who !== "" || undefined} maxLength={1000} />
         )}

@@ -13,9 +13,7 @@ export function EventLine({ e, actions }: { e: ChangeEvent; actions?: React.Reac
       <div className="event-body">
         <div className="event-title">
           <Link className="quiet" to={eventHref(e)}>{e.title}</Link>
-          {(e.from || e.to) && (
-            <code className="from-to">{e.from || "–"} → {e.to || "–"}</code>
-          )}
+          <FromTo e={e} />
           {e.undoOf && <span className="tag">undo</span>}
         </div>
         <div className="dim event-meta">
@@ -28,6 +26,13 @@ export function EventLine({ e, actions }: { e: ChangeEvent; actions?: React.Reac
       {actions}
     </li>
   );
+}
+
+/** The values before and after, unless the title says them. */
+export function FromTo({ e }: { e: ChangeEvent }) {
+  if (!e.from && !e.to) return null;
+  if (e.kind === "validation" || (e.to && e.title.includes("→") && e.title.includes(e.to))) return null;
+  return <code className="from-to">{e.from || "–"} → {e.to || "–"}</code>;
 }
 
 /** Where an event leads: its verdict, its test run, or its place on the timeline. */

@@ -1,4 +1,4 @@
-import type { Health, Status, StepState } from "../api/types";
+import type { Status } from "../api/types";
 
 /** How a state looks and reads. Never colour alone: tone, glyph and word. */
 export interface Look {
@@ -23,14 +23,14 @@ const running: Look = { tone: "running", glyph: "…", word: "Running" };
 const waiting: Look = { tone: "info", glyph: "·", word: "Waiting" };
 
 /** The look of a validation's or an objective's status. */
-export function statusLook(s: Status | undefined | "", state?: string): Look {
-  if (s && looks[s]) return looks[s];
+export function statusLook(s: string | undefined, state?: string): Look {
+  if (s && s in looks) return looks[s as Status];
   if (state === "pending") return waiting;
   if (state === "running") return running;
   return { tone: "info", glyph: "–", word: "None" };
 }
 
-export function healthLook(h: Health): Look {
+export function healthLook(h: string): Look {
   switch (h) {
     case "ok":
       return { tone: "pass", glyph: "✓", word: "Healthy" };
@@ -43,8 +43,14 @@ export function healthLook(h: Health): Look {
   }
 }
 
+/** Worst first: what a person has to see before the rest. */
+export function severity(s: string): number {
+  const at = ["fail", "error", "warn", "inconclusive", "pass", "learning", "info"].indexOf(s);
+  return at < 0 ? 99 : at;
+}
+
 /** The look of a step, a workflow run or a load test run. */
-export function stateLook(s: StepState | "finished" | "cancelled" | "lost"): Look {
+export function stateLook(s: string): Look {
   switch (s) {
     case "done":
     case "finished":

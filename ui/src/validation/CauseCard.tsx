@@ -3,6 +3,7 @@ import { Link } from "react-router";
 import type { Candidate, ChangeEvent } from "../api/types";
 import { percent } from "../format/number";
 import { absolute, parseTime, seconds } from "../format/time";
+import { FromTo } from "../parts/EventLine";
 import { kindOf } from "../parts/kinds";
 import { ServiceLink } from "../parts/service";
 import { Ago } from "../parts/time";
@@ -25,7 +26,7 @@ export function CauseCard({ c, undone, firstFailure, onUndo, quiet }: Props) {
         {!quiet && <div className="eyebrow">Most likely cause</div>}
         <div className="cause-title">
           <Link className="quiet" to={`/changes?id=${encodeURIComponent(e.id)}`}>{e.title}</Link>
-          {(e.from || e.to) && <code className="from-to">{e.from || "–"} → {e.to || "–"}</code>}
+          <FromTo e={e} />
         </div>
         <dl className="facts">
           <div><dt>who</dt><dd>{e.who || "nobody said"}</dd></div>

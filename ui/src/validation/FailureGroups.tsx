@@ -33,6 +33,7 @@ function Group({ g, open }: { g: FailureGroup; open: boolean }) {
         </div>
       </div>
       <Path g={g} />
+      {g.note && <p className="note">{g.note}</p>}
       {best && (
         <details open={open} className="stack-details">
           <summary>Stack trace{g.stackTop && <> · thrown in <code>{g.stackTop.function}</code>{g.stackTop.file && <> ({g.stackTop.file}{g.stackTop.line ? `:${g.stackTop.line}` : ""})</>}</>}</summary>

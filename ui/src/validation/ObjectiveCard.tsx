@@ -33,11 +33,16 @@ export function ObjectiveCard({ r, source, window, change }: { r: Result; source
       <Course r={r} source={source} window={window} change={change} />
       <p className="why">{r.why}</p>
       <dl className="facts">
-        <div><dt>interval</dt><dd>{Number.isNaN(num(r.low)) && Number.isNaN(num(r.high)) ? "–" : `${q(r.low)} – ${q(r.high)}`}</dd></div>
+        <div><dt>interval</dt><dd>{interval(r)}</dd></div>
         <div><dt>n</dt><dd>{count(r.n)}</dd></div>
         {!Number.isNaN(num(r.baseline)) && <div><dt>{r.learned ? `median of ${r.learned}` : "baseline"}</dt><dd>{q(r.baseline)}</dd></div>}
         {!Number.isNaN(num(r.warn)) && <div><dt>warns at</dt><dd>{q(r.warn)}</dd></div>}
-        {!Number.isNaN(mde) && <div title="The smallest regression that would have been seen with 95 % power"><dt>could see</dt><dd>{mde >= 0 ? "+" : ""}{percent(mde)}</dd></div>}
+        {!Number.isNaN(mde) && (
+          <div title="The smallest regression that would have been seen with 95 % power">
+            <dt>would have seen</dt>
+            <dd>{Number.isNaN(num(r.detectable)) ? `a change of ${percent(mde)}` : q(r.detectable)}</dd>
+          </div>
+        )}
         {!Number.isNaN(p) && <div title="After correction for the number of objectives"><dt>p</dt><dd>{p < 0.0001 ? "< 0.0001" : p.toPrecision(2)}</dd></div>}
         {!!r.needed && <div><dt>still needed</dt><dd>{count(r.needed)}</dd></div>}
         <div><dt>held to</dt><dd>{criteria[r.criterion] ?? r.criterion}{r.role === "key" && ", key"}</dd></div>
@@ -53,9 +58,18 @@ export function ObjectiveCard({ r, source, window, change }: { r: Result; source
   );
 }
 
+/** The confidence interval; one that spans a million times its low end says nothing. */
+function interval(r: Result): string {
+  const lo = num(r.low);
+  const hi = num(r.high);
+  if (Number.isNaN(lo) && Number.isNaN(hi)) return "–";
+  if (lo > 0 && hi / lo > 1e6) return "too few points";
+  return `${quantity(r.low, r.kind, r.unit)} – ${quantity(r.high, r.kind, r.unit)}`;
+}
+
 /** The value before and during the window: window shaded, limit as a line, the change as a flag. */
 function Course({ r, source, window, change }: { r: Result; source?: Source; window: Window; change?: ChangeEvent }) {
-  const points = (source?.series ?? []).map(([t, v]) => ({ t: num(t), v: num(v) }));
+  const points = (source?.series ?? []).map((p) => ({ t: num(p?.[0]), v: num(p?.[1]) }));
   const W = 320;
   const H = 84;
   if (points.length < 2) return <div className="course course-empty dim">no course kept</div>;
