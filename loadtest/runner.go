@@ -128,19 +128,30 @@ func (r *Runner) repair(ctx context.Context) error {
 		return fmt.Errorf("load test runs of an earlier process: %w", err)
 	}
 	for _, run := range runs {
-		switch {
-		case r.execution(run.ID) != nil:
-		case run.State == StateRunning:
-			run.State, run.Finished = StateLost, r.cfg.Now().UTC()
-			run.Error = "the server stopped during the run"
-			if err := r.conclude(ctx, run); err != nil {
-				return err
-			}
-		case r.cfg.Now().Sub(run.Finished) < repairAge:
-			if err := r.record(ctx, EndedEvent(run)); err != nil {
-				return err
-			}
+		if err := r.repairRun(ctx, run); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func (r *Runner) repairRun(ctx context.Context, run Run) (err error) {
+	if r.execution(run.ID) != nil {
+		return nil // ours, and under way
+	}
+	if run.State == StateRunning {
+		// Ours again, if it ended since it was listed: then its end is stored.
+		if run, err = r.cfg.Store.Run(ctx, run.ID); err != nil {
+			return err
+		}
+	}
+	switch {
+	case run.State == StateRunning:
+		run.State, run.Finished = StateLost, r.cfg.Now().UTC()
+		run.Error = "the server stopped during the run"
+		return r.conclude(ctx, run)
+	case r.cfg.Now().Sub(run.Finished) < repairAge:
+		return r.record(ctx, EndedEvent(run))
 	}
 	return nil
 }
@@ -157,10 +168,7 @@ func (r *Runner) Start(ctx context.Context, test Test, who string) (Run, error) 
 		return Run{}, err
 	}
 	run := x.run
-	if err = r.cfg.Store.PutRun(ctx, run); err == nil {
-		err = r.record(ctx, StartedEvent(run))
-	}
-	if err != nil {
+	if err := r.announce(ctx, run); err != nil {
 		r.remove(x)
 		return Run{}, fmt.Errorf("start of load test %s: %w", test.Name, err)
 	}
@@ -170,6 +178,22 @@ func (r *Runner) Start(ctx context.Context, test Test, who string) (Run, error) 
 		r.execute(runCtx, x)
 	}()
 	return run, nil
+}
+
+// announce stores the run and reports its start. A run whose start cannot be
+// reported does not begin, and its record says so.
+func (r *Runner) announce(ctx context.Context, run Run) error {
+	if err := r.cfg.Store.PutRun(ctx, run); err != nil {
+		return err
+	}
+	err := r.record(ctx, StartedEvent(run))
+	if err == nil {
+		return nil
+	}
+	run.State, run.Finished, run.Error = StateFailed, r.cfg.Now().UTC(), "its start could not be reported"
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	defer cancel()
+	return errors.Join(err, r.cfg.Store.PutRun(ctx, run))
 }
 
 // admit makes room for a run, or says why there is none.

@@ -267,6 +267,9 @@ func TestStartThatCannotBeReportedLeavesNothingRunning(t *testing.T) {
 		if _, err := r.Start(t.Context(), acceptance, ""); !fault.Is(err, fault.KindUnavailable) {
 			t.Fatalf("got %v", err)
 		}
+		if runs, _ := m.Runs(t.Context(), "", 10); len(runs) != 1 || runs[0].State != StateFailed {
+			t.Errorf("stored: %+v", runs)
+		}
 		m.refuse = nil
 		if _, err := r.Start(t.Context(), acceptance, ""); err != nil {
 			t.Errorf("afterwards: %v", err)
