@@ -173,16 +173,6 @@ func (a *adaptive) addCountChecks(runs []Run) {
 	}
 }
 
-func (m *merged) above(x float64) float64 {
-	h := Histogram{Schema: m.schema, ZeroThreshold: m.zeroThreshold, ZeroCount: m.zero, Buckets: make([]Bucket, 0, len(m.counts))}
-	for i, c := range m.counts {
-		if c > 0 {
-			h.Buckets = append(h.Buckets, Bucket{Index: m.first + i, Count: c})
-		}
-	}
-	return h.above(x)
-}
-
 // centreQuantile is the geometric mean of the runs' quantiles, or the plain
 // mean where one is zero.
 func centreQuantile(runs []Run) float64 {

@@ -95,6 +95,7 @@ type merged struct {
 	zeroThreshold float64
 	n             float64
 	sum           float64
+	perSlice      []float64 // observations of each slice
 }
 
 // mergeHistograms adds up the histograms of all slices at the coarsest schema
@@ -122,9 +123,10 @@ func mergeHistograms(slices []Slice) (*merged, error) {
 	if high >= low {
 		m.counts = make([]float64, high-low+1)
 	}
+	m.perSlice = make([]float64, len(slices))
 	for i := range slices {
 		if h := slices[i].Histogram; h != nil {
-			m.add(h)
+			m.perSlice[i] = m.add(h)
 		}
 	}
 	if m.n <= 0 {
@@ -151,7 +153,8 @@ func indexRange(slices []Slice, schema int) (low, high int) {
 	return low, high
 }
 
-func (m *merged) add(h *Histogram) {
+// add returns how many observations were added.
+func (m *merged) add(h *Histogram) float64 {
 	d := h.Schema - m.schema
 	n := h.ZeroCount
 	for _, b := range h.Buckets {
@@ -162,6 +165,7 @@ func (m *merged) add(h *Histogram) {
 	m.zero += h.ZeroCount
 	m.zeroThreshold = max(m.zeroThreshold, h.ZeroThreshold)
 	m.sum += h.Sum
+	return n
 }
 
 // upper returns the upper bound of counts[i].
@@ -176,24 +180,43 @@ func (m *merged) atRank(rank float64) float64 {
 		return m.zeroThreshold * max(0, rank) / m.zero
 	}
 	rank -= m.zero
-	last := 0.0
+	last := -1
 	for i, c := range m.counts {
 		if c == 0 {
 			continue
 		}
-		width := math.Exp2(-float64(m.schema))
 		if rank <= c {
 			position := float64(m.first+i-1) + max(0, rank)/c
-			return math.Exp2(position * width)
+			return math.Exp2(position * math.Exp2(-float64(m.schema)))
 		}
 		rank -= c
-		last = m.upper(i)
+		last = i
 	}
-	return last
+	if last < 0 {
+		return m.zeroThreshold
+	}
+	return m.upper(last)
 }
 
 // quantile returns the p-quantile.
 func (m *merged) quantile(p float64) float64 { return m.atRank(p * m.n) }
+
+// above returns how many observations exceed x.
+func (m *merged) above(x float64) float64 {
+	if x < m.zeroThreshold || x <= 0 {
+		n := m.n
+		if x > 0 {
+			n -= m.zero * x / m.zeroThreshold
+		}
+		return n
+	}
+	position := math.Log2(x)*math.Exp2(float64(m.schema)) - float64(m.first)
+	var n float64
+	for i := len(m.counts) - 1; i >= 0 && float64(i) > position; i-- {
+		n += m.counts[i] * min(float64(i)-position, 1)
+	}
+	return n
+}
 
 // variance returns the variance of the observations around mean, taking each
 // bucket at its geometric centre.

@@ -120,7 +120,12 @@ func garwood(x, tail float64) (lo, hi float64) {
 // the exact inversions lose digits.
 const manyCounts = 1e7
 
+// betaQuantile and gammaQuantile pass NaN on: the inversions would search for
+// it for ever.
 func betaQuantile(p, a, b float64) float64 {
+	if math.IsNaN(p + a + b) {
+		return math.NaN()
+	}
 	if a+b > manyCounts {
 		m := a / (a + b)
 		x := m + zQuantile(1-p)*math.Sqrt(m*(1-m)/(a+b+1))
@@ -136,7 +141,10 @@ func betaQuantile(p, a, b float64) float64 {
 }
 
 func gammaQuantile(p, shape float64) float64 {
-	if shape > manyCounts {
+	switch {
+	case math.IsNaN(p + shape):
+		return math.NaN()
+	case shape > manyCounts:
 		return max(0, shape+zQuantile(1-p)*math.Sqrt(shape))
 	}
 	return mathext.GammaIncRegInv(shape, p)

@@ -148,7 +148,7 @@ func (r *reading) readQuantile(s *Sample, p float64) {
 	residuals := make([]float64, len(s.Slices))
 	for i, sl := range s.Slices {
 		if sl.Histogram != nil {
-			residuals[i] = sl.Histogram.above(r.estimate) - (1-p)*sl.Histogram.observations()
+			residuals[i] = sl.Histogram.above(r.estimate) - (1-p)*r.hist.perSlice[i]
 		}
 	}
 	r.phi, r.df = inflation(residuals, r.n*p*(1-p))
@@ -163,7 +163,7 @@ func (r *reading) readMean(s *Sample) {
 	residuals := make([]float64, len(s.Slices))
 	for i, sl := range s.Slices {
 		if sl.Histogram != nil {
-			residuals[i] = sl.Histogram.Sum - r.estimate*sl.Histogram.observations()
+			residuals[i] = sl.Histogram.Sum - r.estimate*r.hist.perSlice[i]
 		}
 	}
 	variance := r.hist.variance(r.estimate)

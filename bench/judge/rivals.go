@@ -120,10 +120,24 @@ func percentile(sorted []float64, p float64) float64 {
 // reads one point a minute; here the two-second slices are its points, as if
 // the run lasted half an hour with the requests of a minute.)
 func kayentaFails(s story) bool {
-	now, base := s.now, s.past[len(s.past)-1]
-	return mannWhitney(points(now.latency), points(base.latency)) == 1 ||
-		mannWhitney(points(now.errors), points(base.errors)) == 1 ||
-		mannWhitney(points(now.traffic), points(base.traffic)) == -1
+	return pointsOf(s.now).worseThan(pointsOf(s.past[len(s.past)-1]))
+}
+
+// metrics are the points of a window's three metrics.
+type metrics struct{ latency, errors, traffic []float64 }
+
+func pointsOf(w window) metrics {
+	return metrics{points(w.latency), points(w.errors), points(w.traffic)}
+}
+
+func (m *metrics) add(w window) {
+	p := pointsOf(w)
+	m.latency, m.errors, m.traffic = append(m.latency, p.latency...), append(m.errors, p.errors...), append(m.traffic, p.traffic...)
+}
+
+func (m metrics) worseThan(base metrics) bool {
+	return mannWhitney(m.latency, base.latency) == 1 || mannWhitney(m.errors, base.errors) == 1 ||
+		mannWhitney(m.traffic, base.traffic) == -1
 }
 
 // points are the values a metric store would return, one a slice.
