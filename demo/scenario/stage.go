@@ -122,8 +122,9 @@ func (s *stage) startShop(ctx context.Context) error {
 			return err
 		}
 	}
+	client := http.Client{Timeout: 2 * time.Second}
 	return s.until(ctx, startTimeout, 50*time.Millisecond, "the shop is ready", func() (bool, error) {
-		resp, err := http.Get(s.shopURL + "/readyz")
+		resp, err := client.Get(s.shopURL + "/readyz")
 		if err != nil {
 			return false, nil //nolint:nilerr // not yet
 		}
