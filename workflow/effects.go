@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/tidegate-io/tidegate/change"
@@ -78,13 +79,29 @@ type Notification struct {
 	Origin
 }
 
-// Origin says on whose behalf something is done. Events that record it should
-// carry Who and, as their Correlation, Run: that is how the engine knows that
-// a workflow caused them (see Engine).
+// Origin says on whose behalf something is done. Events that record it must
+// carry Who: that is how the engine knows what a workflow led to (see Engine).
 type Origin struct {
-	Who string `json:"who" doc:"workflow/NAME"`
+	Who string `json:"who" doc:"workflow/NAME, or workflow/FIRST > … > NAME where workflows started each other"`
 	Run string `json:"run"`
 }
 
-// whoPrefix begins Event.Who of what a workflow did.
-const whoPrefix = "workflow/"
+// How chains of workflows are written in Who.
+const (
+	whoPrefix    = "workflow/"
+	whoSeparator = " > "
+)
+
+// chainOf reads the workflows that led to an event from its Who.
+func chainOf(who string) []string {
+	names, ok := strings.CutPrefix(who, whoPrefix)
+	if !ok {
+		return nil
+	}
+	return strings.Split(names, whoSeparator)
+}
+
+func originOf(r *Run) Origin {
+	chain := append(chainOf(r.Event.Who), r.Workflow)
+	return Origin{Who: whoPrefix + strings.Join(chain, whoSeparator), Run: r.ID}
+}

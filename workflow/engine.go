@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"slices"
 	"sort"
-	"strings"
 	"sync"
 	"time"
 
@@ -24,7 +23,7 @@ const (
 	defaultConcurrency = 16
 	defaultLease       = 15 * time.Second
 	defaultRetries     = 6
-	maxDepth           = 5
+	maxDepth           = 4
 	claimBatch         = 100
 	catchUpEvents      = 500
 	catchUpSpan        = 2 * time.Minute
@@ -69,11 +68,11 @@ type Events interface {
 // and several engines may share a store.
 //
 // What a workflow does is itself an event: an undone flag, a validation. Two
-// guards keep such events from starting runs without end. They use the
-// event's Correlation, which is the causing run's id, and its Who,
-// "workflow/NAME" (see Origin): a workflow is never started by an event that
-// it, or a run it descends from, caused; and no chain of workflows that start
-// each other is longer than five.
+// guards keep such events from starting runs without end. They rest on the
+// event's Who, which names the workflows that led to it, the first cause first
+// ("workflow/judge > notify", see Origin): a workflow is never started by an
+// event that it led to, and no chain of workflows that start each other is
+// longer than four.
 type Engine struct {
 	cfg  Config
 	wake chan struct{}
@@ -219,16 +218,13 @@ func (c *compiled) matches(ctx context.Context, ev *change.Event, fields func() 
 
 // start creates the run, unless that would be a loop.
 func (e *Engine) start(ctx context.Context, c *compiled, ev change.Event) (string, error) {
-	chain, err := e.chain(ctx, &ev)
-	if err != nil {
-		return "", err
-	}
+	chain := chainOf(ev.Who)
 	if slices.Contains(chain, c.Name) || len(chain) >= maxDepth {
-		e.cfg.Logger.InfoContext(ctx, "event of a workflow's own making starts no run", "workflow", c.Name, "event", ev.ID, "chain", strings.Join(chain, " > "))
+		e.cfg.Logger.InfoContext(ctx, "event of a workflow's own making starts no run", "workflow", c.Name, "event", ev.ID, "who", ev.Who)
 		return "", nil
 	}
 	now := e.cfg.Clock()
-	r := Run{ID: RunID(c.Name, ev.ID), Workflow: c.Name, Definition: *c.Workflow, Event: ev, Chain: chain, State: StatePending, Started: now}
+	r := Run{ID: RunID(c.Name, ev.ID), Workflow: c.Name, Definition: *c.Workflow, Event: ev, State: StatePending, Started: now}
 	for _, s := range c.steps {
 		r.Steps = append(r.Steps, StepRun{Name: s.Name, Kind: s.kind, State: StatePending})
 	}
@@ -240,24 +236,6 @@ func (e *Engine) start(ctx context.Context, c *compiled, ev change.Event) (strin
 		e.cfg.Changed(r)
 	}
 	return r.ID, nil
-}
-
-// chain lists the workflows that led to the event, the first cause first.
-func (e *Engine) chain(ctx context.Context, ev *change.Event) ([]string, error) {
-	var chain []string
-	if ev.Correlation != "" {
-		parent, err := e.cfg.Store.Run(ctx, ev.Correlation)
-		switch {
-		case err == nil:
-			chain = append(slices.Clone(parent.Chain), parent.Workflow)
-		case !fault.Is(err, fault.KindNotFound):
-			return nil, err
-		}
-	}
-	if name, ok := strings.CutPrefix(ev.Who, whoPrefix); ok && !slices.Contains(chain, name) {
-		chain = append(chain, name)
-	}
-	return chain, nil
 }
 
 func (e *Engine) signal() {

@@ -21,10 +21,6 @@ type validation struct {
 // key is the idempotency key of a step's effect.
 func (x *execution) key(i int) string { return fmt.Sprintf("%s-%d", x.run.ID, i+1) }
 
-func (x *execution) origin() Origin {
-	return Origin{Who: whoPrefix + x.run.Workflow, Run: x.run.ID}
-}
-
 // input makes the request of a step from its texts. It is stored before the
 // attempt and used as it is after a crash: windows do not move.
 func (x *execution) input(i int, texts map[string]string) (any, error) {
@@ -32,7 +28,7 @@ func (x *execution) input(i int, texts map[string]string) (any, error) {
 	case s.Validate != nil:
 		return x.firstRound(i, texts)
 	case s.Undo != nil:
-		r := UndoRequest{Key: x.key(i), Change: texts["undo.change"], Origin: x.origin(),
+		r := UndoRequest{Key: x.key(i), Change: texts["undo.change"], Origin: originOf(&x.run),
 			Reason: "step " + s.Name + " of workflow " + x.run.Workflow}
 		if r.Change == "" {
 			return nil, fault.Invalid("there is no change to undo: %q is empty", s.Undo.Change)
@@ -40,14 +36,14 @@ func (x *execution) input(i int, texts map[string]string) (any, error) {
 		return r, nil
 	case s.Flag != nil:
 		r := FlagRequest{Key: x.key(i), Set: texts["flag.set"], Flag: texts["flag.key"], Variant: texts["flag.variant"],
-			Reason: texts["flag.reason"], Origin: x.origin()}
+			Reason: texts["flag.reason"], Origin: originOf(&x.run)}
 		if r.Reason == "" {
 			r.Reason = "step " + s.Name + " of workflow " + x.run.Workflow
 		}
 		return r, nil
 	default:
 		n := Notification{Key: x.key(i), Channel: texts["notify.channel"], Message: texts["notify.message"],
-			Report: texts["notify.report"], Origin: x.origin()}
+			Report: texts["notify.report"], Origin: originOf(&x.run)}
 		if n.Message == "" {
 			n.Message = summary(&x.run, i)
 		}
@@ -80,7 +76,7 @@ func summary(r *Run, i int) string {
 func (x *execution) firstRound(i int, texts map[string]string) (any, error) {
 	step := x.flow.steps[i].Validate
 	v := validation{Round: 1, ValidateRequest: ValidateRequest{
-		Guardian: texts["validate.guardian"], EventID: x.run.Event.ID, Origin: x.origin()}}
+		Guardian: texts["validate.guardian"], EventID: x.run.Event.ID, Origin: originOf(&x.run)}}
 	tags := maps.Clone(x.run.Event.Properties)
 	for k := range step.Tags {
 		if tags == nil {
