@@ -23,8 +23,8 @@ var (
 )
 
 // Mask replaces what differs from one occurrence of a message to the next:
-// quotations, e-mail and IP addresses, UUIDs, hexadecimal ids, ids that mix
-// letters and digits, and numbers. What is left identifies the message:
+// quotations, e-mail and IP addresses, UUIDs, ids (hexadecimal, long, or mixing
+// letters and digits), and numbers. What is left identifies the message:
 //
 //	order 8123 of kim@example.org: card "4111…" refused after 37ms
 //	order <n> of <email>: card <str> refused after <n>ms
@@ -45,7 +45,7 @@ func maskWord(w string) string {
 	case isAddress(body):
 		return "<ip>" + tail
 	}
-	if m := number.FindStringSubmatch(body); m != nil {
+	if m := number.FindStringSubmatch(body); m != nil && !hexa.MatchString(body) {
 		return "<n>" + m[1] + tail
 	}
 	return segment.ReplaceAllStringFunc(body, maskSegment) + tail
@@ -63,7 +63,9 @@ func isAddress(s string) bool {
 }
 
 // maskSegment masks a run of letters and digits. Words with a digit or two in
-// them ("http2", "base64") are words.
+// them ("http2", "base64") are words. A hexadecimal id may by chance have no
+// letter, or look like 1e234567: eight digits or more are an id like any other,
+// so that one failure does not fall into two groups.
 func maskSegment(s string) string {
 	digits := 0
 	for i := range len(s) {
@@ -74,9 +76,7 @@ func maskSegment(s string) string {
 	switch {
 	case digits == 0:
 		return s
-	case prefixed.MatchString(s), hexa.MatchString(s) && digits < len(s):
-		return "<hex>"
-	case len(s) >= 8 && digits >= 2 && digits < len(s):
+	case prefixed.MatchString(s), hexa.MatchString(s), len(s) >= 8 && digits >= 2 && digits < len(s):
 		return "<id>"
 	case s[0] >= '0' && s[0] <= '9':
 		return "<n>"

@@ -86,6 +86,9 @@ func (s *Service) Start(ctx context.Context, r Request) (Validation, error) {
 	return v, nil
 }
 
+// window is what the request asks for. Windows that are not bound to something
+// that happened, the last minute and the next one, begin and end on the grid
+// of the golden signals, so that nothing at their edges is counted by halves.
 func (r Request) window(now time.Time) (Window, error) {
 	var set int
 	w := r.Window
@@ -94,11 +97,18 @@ func (r Request) window(now time.Time) (Window, error) {
 	}
 	if r.Last != 0 {
 		set++
-		w = Window{From: now.Add(-r.Last), To: now}
+		to := now.Truncate(sliceResolution)
+		w = Window{From: to.Add(-r.Last), To: to}
 	}
 	if r.Next != 0 {
 		set++
 		w = Window{From: now, To: now.Add(r.Next)}
+	}
+	if w.To.After(now) { // to come: it may as well begin where a slot does
+		from := now.Add(sliceResolution - 1).Truncate(sliceResolution)
+		if w.From.Before(from) && !w.From.Before(now.Add(-sliceResolution)) {
+			w = Window{From: from, To: from.Add(w.Length())}
+		}
 	}
 	switch {
 	case set != 1:
