@@ -170,12 +170,12 @@ func queries() []telemetry.TraceQuery {
 // of its states: growing, reopened, sealed and indexed, re-encoded.
 func TestSearchAgreesWithLookingAtEverything(t *testing.T) {
 	dir := t.TempDir()
-	cfg := Config{Dir: dir, SegmentBytes: 96 << 10, ReencodeAfter: 48 * time.Hour, Clock: func() time.Time { return epoch.Add(24 * time.Hour) }}
+	cfg := Config{Dir: dir, SegmentBytes: 64 << 10, ReencodeAfter: 48 * time.Hour, Clock: func() time.Time { return epoch.Add(24 * time.Hour) }}
 	s, err := Open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := fill(t, s, 40, 60)
+	w := fill(t, s, 20, 60)
 	check := func(state string) {
 		t.Helper()
 		for i, q := range queries() {
@@ -408,7 +408,7 @@ func TestConcurrentAppendAndRead(t *testing.T) {
 	for g := range 4 {
 		wg.Go(func() {
 			gen := wiretest.New(uint64(g), epoch)
-			for range 25 {
+			for range 15 {
 				req := gen.Request(24)
 				if err := s.Append(ctx, time.Now(), req); err != nil {
 					t.Error(err)
@@ -437,7 +437,7 @@ func TestConcurrentAppendAndRead(t *testing.T) {
 		t.Error(err)
 	}
 	st, err := s.Stats()
-	if err != nil || st.Spans != 4*25*24 {
+	if err != nil || st.Spans != 4*15*24 {
 		t.Errorf("%d spans stored, %v", st.Spans, err)
 	}
 }
