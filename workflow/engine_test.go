@@ -259,6 +259,17 @@ func TestWindows(t *testing.T) {
 	})
 }
 
+func TestTags(t *testing.T) {
+	many := map[string]string{"": "empty", "long": strings.Repeat("x", maxTagValue+1), strings.Repeat("k", maxTagKey+1): "v", "purpose": "theirs"}
+	for i := range 90 {
+		many[fmt.Sprintf("p%02d", i)] = "v"
+	}
+	tags := tagsOf(many, map[string]string{"purpose": "ours", "z": "last"})
+	if len(tags) != maxTags || tags["purpose"] != "ours" || tags["z"] != "last" || tags["p47"] != "v" || tags["p48"] != "" || tags["long"] != "" {
+		t.Errorf("%d tags %v: want 50, the step's own first", len(tags), tags)
+	}
+}
+
 func TestUnavailableEffectsAreTriedAgain(t *testing.T) {
 	flow := Workflow{Name: "w", On: Trigger{Event: "*"}, Steps: []Step{
 		{Name: "flip", Flag: &FlagStep{Key: "f", Variant: "off"}},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/tidegate-io/tidegate/change"
@@ -77,16 +78,34 @@ func (x *execution) firstRound(i int, texts map[string]string) (any, error) {
 	step := x.flow.steps[i].Validate
 	v := validation{Round: 1, ValidateRequest: ValidateRequest{
 		Guardian: texts["validate.guardian"], EventID: x.run.Event.ID, Origin: originOf(&x.run)}}
-	tags := maps.Clone(x.run.Event.Properties)
+	own := map[string]string{}
 	for k := range step.Tags {
-		if tags == nil {
-			tags = map[string]string{}
-		}
-		tags[k] = texts["validate.tags."+k]
+		own[k] = texts["validate.tags."+k]
 	}
-	v.Tags = tags
+	v.Tags = tagsOf(x.run.Event.Properties, own)
 	end := eventEnd(&x.run.Event, x.run.Started)
 	return x.window(i, v, texts["validate.window.last"], texts["validate.window.next"], end)
+}
+
+// Limits on tags, those of validations.
+const (
+	maxTags     = 50
+	maxTagKey   = 100
+	maxTagValue = 1000
+)
+
+// tagsOf are the step's own tags and, beside them, what the event's sender
+// said ("purpose", "tool"), in order of name as far as there is room: a
+// property that is too long for a tag must not keep the verdict back.
+func tagsOf(properties, own map[string]string) map[string]string {
+	tags := maps.Clone(own)
+	for _, k := range slices.Sorted(maps.Keys(properties)) {
+		_, taken := own[k]
+		if v := properties[k]; !taken && len(tags) < maxTags && k != "" && len(k) <= maxTagKey && len(v) <= maxTagValue {
+			tags[k] = v
+		}
+	}
+	return tags
 }
 
 // window fills in the window and the key of a round.

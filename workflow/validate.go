@@ -163,6 +163,9 @@ func (v *ValidateStep) check(at string) error {
 			return inField(at+field, err)
 		}
 	}
+	if len(v.Tags) > maxTags {
+		return fault.InvalidField(at+".tags", "has %d tags, the limit is %d", len(v.Tags), maxTags)
+	}
 	if v.Until != "" && v.Until != "pass" {
 		return fault.InvalidField(at+".until", "%q: expected pass", v.Until)
 	}
