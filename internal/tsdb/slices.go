@@ -17,8 +17,14 @@ import (
 // store's resolution; the last slice may be shorter than the others, and it
 // is still a multiple of it. Slice i holds the samples with
 // start(i) < t ≤ end(i): a sample tells of the time before it.
+//
+// The first and the last slice may reach beyond the window that was asked for.
+// They count whole, and last only as long as the window does in them: of a
+// test that begins and ends with its window, which is what windows between two
+// slots are about, the rate is then exact.
 type grid struct {
 	start, stop int64 // milliseconds
+	lead, trail int64 // milliseconds of it before and after the window
 	slice       time.Duration
 	n           int
 }
@@ -37,6 +43,7 @@ func newGrid(w guardian.Window, slice, resolution time.Duration) (grid, error) {
 	}
 	res := resolution.Milliseconds()
 	g := grid{start: floorTo(w.From.UnixMilli(), res), stop: -floorTo(-ceilMillis(w.To), res)}
+	g.lead, g.trail = max(0, w.From.UnixMilli()-g.start), max(0, g.stop-ceilMillis(w.To))
 	if slice == 0 {
 		slice = time.Duration(g.stop-g.start) * time.Millisecond / 60
 	}
@@ -86,7 +93,8 @@ func (g grid) empty() []judge.Slice {
 		out[i].Seconds = g.slice.Seconds()
 	}
 	last := g.stop - g.start - int64(g.n-1)*g.slice.Milliseconds()
-	out[g.n-1].Seconds = float64(last) / 1000
+	out[g.n-1].Seconds = float64(last-g.trail) / 1000
+	out[0].Seconds -= float64(g.lead) / 1000
 	return out
 }
 
