@@ -29,10 +29,19 @@ const (
 
 // row is what one slot writes of one series.
 type row struct {
-	series        *series
-	first         bool // a zero goes before it
+	series *series
+	before *values // when the slot before did not write the series
+	now    values
+}
+
+// values are the counters of a series at one moment.
+type values struct {
 	calls, failed float64
 	duration      *histogram.Histogram
+}
+
+func (s *series) values() values {
+	return values{float64(s.total.count), float64(s.totalFailed), s.total.native()}
 }
 
 // page is what one slot writes.
@@ -57,26 +66,35 @@ func (m *spanMetrics) due(horizon int64) (p page, ok bool) {
 	}
 	p.slot = k
 	for _, s := range m.open[k] {
+		r := row{series: s}
+		if s.written == 0 || k-s.written > 1 {
+			v := s.values()
+			r.before = &v
+		}
 		s.settle(k, &m.pool)
+		r.now, s.written = s.values(), k
+		p.rows = append(p.rows, r)
 	}
 	delete(m.open, k)
 	m.settled = k
+	m.rest(&p)
+	return p, true
+}
+
+// rest adds the idle series that are due to be written again, and forgets those
+// that have been idle for too long.
+func (m *spanMetrics) rest(p *page) {
 	beat, forget := heartbeat.Nanoseconds()/m.slot, idle.Nanoseconds()/m.slot
 	for s := range m.all {
 		switch {
-		case s.active == k || s.written > 0 && k-s.written >= beat && k-s.active < forget:
-			p.rows = append(p.rows, row{
-				series: s, first: s.written == 0,
-				calls: float64(s.total.count), failed: float64(s.totalFailed),
-				duration: s.total.native(),
-			})
-			s.written = k
-		case k-s.active >= forget && len(s.pending) == 0:
+		case p.slot-s.active >= forget && len(s.pending) == 0:
 			s.drop()
 			delete(m.all, s)
+		case s.written > 0 && p.slot-s.written >= beat:
+			s.written = p.slot
+			p.rows = append(p.rows, row{series: s, now: s.values()})
 		}
 	}
-	return p, true
 }
 
 // write commits a page, and then the mark that says so. Writing a page again
@@ -105,34 +123,32 @@ func (m *spanMetrics) write(ctx context.Context, store Metrics, p page) error {
 	return nil
 }
 
-// append writes the row at the time end, and before it, where the series is
-// new, a zero at the beginning of the slot: what a series starts with is then a
-// difference too, and a restart from zero is visible as one.
+// append writes the row at the time end. Where the slot before did not write
+// the series, it says first, at the beginning of the slot, where the counters
+// stood, which is at zero when the series is new: each increase then stands
+// between two samples that are near, for rate() over a short range to see, and
+// a restart from zero is visible as one.
 func (r *row) append(app storage.AppenderV2, end, begin int64) error {
-	s := r.series
-	if r.first {
-		zero := &histogram.Histogram{Schema: schema, ZeroThreshold: zeroThreshold}
-		if err := r.at(app, begin, 0, 0, zero); err != nil {
-			return fmt.Errorf("%s: %w", s.duration.labels, err)
-		}
-	}
-	if err := r.at(app, end, r.calls, r.failed, r.duration); err != nil {
-		return fmt.Errorf("%s: %w", s.duration.labels, err)
-	}
-	return nil
-}
-
-func (r *row) at(app storage.AppenderV2, t int64, calls, failed float64, h *histogram.Histogram) error {
-	s := r.series
-	if err := appendSample(app, &s.calls, t, calls, nil); err != nil {
-		return err
-	}
-	if s.failed.name != "" {
-		if err := appendSample(app, &s.failed, t, failed, nil); err != nil {
+	if r.before != nil {
+		if err := r.series.append(app, begin, *r.before); err != nil {
 			return err
 		}
 	}
-	return appendSample(app, &s.duration, t, 0, h)
+	return r.series.append(app, end, r.now)
+}
+
+func (s *series) append(app storage.AppenderV2, t int64, v values) error {
+	err := appendSample(app, &s.calls, t, v.calls, nil)
+	if err == nil && s.failed.name != "" {
+		err = appendSample(app, &s.failed, t, v.failed, nil)
+	}
+	if err == nil {
+		err = appendSample(app, &s.duration, t, 0, v.duration)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.duration.labels, err)
+	}
+	return nil
 }
 
 // appendSample appends in order. A sample that is there already, as after a

@@ -174,6 +174,7 @@ func (m *spanMetrics) service(ref entity.Ref) *resource {
 		m.warn("services", "too many services, environments and versions: the rest is counted as one", "limit", m.limits.Services)
 		ref = entity.Ref{Service: overflow}
 		if r, ok := m.byRef[ref]; ok {
+			r.over = true
 			return r
 		}
 	}

@@ -152,3 +152,23 @@ func TestIdleSeriesStayVisible(t *testing.T) {
 		t.Errorf("back again: %v %v", inc, err)
 	}
 }
+
+// TestRareSpansShowInShortRates: an increase stands between two samples that
+// are near, however long the series was idle before.
+func TestRareSpansShowInShortRates(t *testing.T) {
+	s := tell(t, nil)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	for i := range 5 {
+		s.send(span{n: uint64(i + 1), service: "checkout", name: "op", kind: ptrace.SpanKindServer})
+		end := s.clock.now().Add(100 * time.Millisecond)
+		s.clock.forward(20 * time.Second)
+		if err := s.Settled(ctx, end); err != nil {
+			t.Fatal(err)
+		}
+		m, err := s.db.Query(ctx, "rate("+telemetry.MetricCalls+"[1s])", end)
+		if err != nil || len(m) != 1 || m[0].Floats[0].F <= 0 {
+			t.Errorf("span %d does not show: %v %v", i, m, err)
+		}
+	}
+}
