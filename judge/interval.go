@@ -120,11 +120,16 @@ func garwood(x, tail float64) (lo, hi float64) {
 // the exact inversions lose digits.
 const manyCounts = 1e7
 
-// betaQuantile and gammaQuantile pass NaN on: the inversions would search for
-// it for ever.
+// betaQuantile and gammaQuantile pass NaN on (the inversions would search for
+// it for ever) and take the limit where a parameter vanishes.
 func betaQuantile(p, a, b float64) float64 {
-	if math.IsNaN(p + a + b) {
+	switch {
+	case math.IsNaN(p + a + b):
 		return math.NaN()
+	case a <= 0:
+		return 0
+	case b <= 0:
+		return 1
 	}
 	if a+b > manyCounts {
 		m := a / (a + b)
@@ -144,6 +149,8 @@ func gammaQuantile(p, shape float64) float64 {
 	switch {
 	case math.IsNaN(p + shape):
 		return math.NaN()
+	case shape <= 0:
+		return 0
 	case shape > manyCounts:
 		return max(0, shape+zQuantile(1-p)*math.Sqrt(shape))
 	}

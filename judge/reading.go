@@ -35,6 +35,13 @@ type limits struct{ tail, low, high float64 }
 // mean was asked for; it is the golden-signals default for latency.
 const defaultQuantile = 0.95
 
+const (
+	// maxCount is from where counts in float64 are no longer exact.
+	maxCount = 1 << 53
+	// maxValue is from where squares overflow.
+	maxValue = 1e150
+)
+
 // unreadable says why a sample gives no number.
 type unreadable struct {
 	status Status // StatusInconclusive for no data, StatusError for bad data
@@ -77,7 +84,7 @@ func readRatio(s *Sample) (*reading, *unreadable) {
 	switch {
 	case r.n == 0:
 		return nil, noData("there was not one request in the window")
-	case math.IsInf(r.n, 1):
+	case r.n > maxCount:
 		return nil, badData("the counts overflow")
 	case r.bad > r.n:
 		return nil, badData("more bad requests (%s) than requests (%s) were counted", count(r.bad), count(r.n))
@@ -103,7 +110,7 @@ func readRate(s *Sample) (*reading, *unreadable) {
 	switch {
 	case r.seconds == 0:
 		return nil, noData("there are no data in the window")
-	case math.IsInf(r.n, 1) || math.IsInf(r.seconds, 1):
+	case r.n > maxCount || r.seconds > maxCount:
 		return nil, badData("the counts overflow")
 	}
 	r.estimate = r.n / r.seconds
@@ -123,7 +130,7 @@ func readDistribution(o *Objective, s *Sample) (*reading, *unreadable) {
 	if m == nil {
 		return nil, noData("there was not one measurement in the window")
 	}
-	if math.IsInf(m.n, 1) || math.IsInf(m.sum, 0) {
+	if m.n > maxCount || math.Abs(m.sum) > maxValue {
 		return nil, badData("the counts overflow")
 	}
 	r := &reading{kind: Distribution, n: m.n, seconds: s.Seconds(), hist: m, slices: len(s.Slices)}
@@ -176,8 +183,8 @@ func readValue(s *Sample) (*reading, *unreadable) {
 	points := make([]float64, 0, len(s.Slices))
 	for _, sl := range s.Slices {
 		v := float64(sl.Value)
-		if math.IsInf(v, 0) {
-			return nil, badData("a value is infinite")
+		if math.Abs(v) > maxValue {
+			return nil, badData("a value is infinite, or too large to calculate with")
 		}
 		r.seconds += sl.Seconds
 		if math.IsNaN(v) {
@@ -192,9 +199,6 @@ func readValue(s *Sample) (*reading, *unreadable) {
 	r.points = points
 	r.n = float64(len(points))
 	r.estimate = meanOf(points)
-	if math.IsInf(r.estimate, 0) || math.IsNaN(r.estimate) {
-		return nil, badData("the values overflow")
-	}
 	r.se, r.df = math.NaN(), math.Inf(1)
 	if len(points) > 1 {
 		lr := longRunVariance(points)
