@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -98,6 +99,7 @@ func New(ctx context.Context, cfg Config) (_ *App, err error) {
 		{"load tests", a.openLoadTests},
 		{"workflows", a.openWorkflows},
 		{"API", a.openAPI},
+		{"entities", a.recoverEntities},
 	} {
 		if err := step.do(ctx); err != nil {
 			return nil, fmt.Errorf("%s: %w", step.what, err)
@@ -211,7 +213,7 @@ func (a *App) openWorkflows(ctx context.Context) (err error) {
 	}
 	do := &effects{guardians: a.guardians, undo: a.undo, flags: a.flags}
 	a.workflows, err = workflow.New(workflow.Config{
-		Store: a.db.Workflows(), Events: a.changes,
+		Store: a.db.Workflows(), Events: a.changes, Owner: a.owner(),
 		Validator: do, Undoer: do, Flagger: do, Notifier: a.notifier,
 		Changed: a.workflowChanged, Logger: a.log.With("part", "workflows"),
 	})
@@ -220,6 +222,16 @@ func (a *App) openWorkflows(ctx context.Context) (err error) {
 	}
 	a.catalog.changed = a.configured
 	return a.configured(ctx)
+}
+
+// owner names this process in leases. SQLite has one process at a time, which
+// may take up at once what its predecessor held; on PostgreSQL the engine makes
+// up a name.
+func (a *App) owner() string {
+	if strings.HasPrefix(a.cfg.State, "sqlite:") {
+		return "local"
+	}
+	return ""
 }
 
 // Run serves until ctx ends, then stops in order. ready is called with the
@@ -254,7 +266,7 @@ func (a *App) Run(ctx context.Context, ready func(Listen) error) error {
 		a.stream.Close()
 		return nil
 	})
-	err := a.recoverReactions(ctx)
+	err := a.recoverNotifications(ctx)
 	if err == nil && ready != nil {
 		err = ready(a.ports.addresses())
 	}

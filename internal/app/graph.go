@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"time"
 
@@ -12,20 +11,21 @@ import (
 
 // dependencies returns the calls between services, as Jaeger shows them.
 func (a *App) dependencies(ctx context.Context, from, to time.Time) ([]jaegerapi.Dependency, error) {
-	q := fmt.Sprintf("sum by (%s, %s) (increase(%s[%dms]))", telemetry.LabelClient, telemetry.LabelServer,
-		telemetry.MetricGraphRequests, max(to.Sub(from).Milliseconds(), 1))
-	matrix, err := a.metrics.Query(ctx, q, to)
+	increases, err := a.metrics.Increases(ctx, telemetry.MetricGraphRequests, from, to)
 	if err != nil {
 		return nil, err
 	}
+	index := map[jaegerapi.Dependency]int{}
 	var out []jaegerapi.Dependency
-	for _, s := range matrix {
-		if n := len(s.Floats); n > 0 && s.Floats[n-1].F > 0 {
-			out = append(out, jaegerapi.Dependency{
-				Parent: s.Metric.Get(telemetry.LabelClient), Child: s.Metric.Get(telemetry.LabelServer),
-				CallCount: uint64(math.Round(s.Floats[n-1].F)),
-			})
+	for _, i := range increases {
+		edge := jaegerapi.Dependency{Parent: i.Labels[telemetry.LabelClient], Child: i.Labels[telemetry.LabelServer]}
+		at, known := index[edge]
+		if !known {
+			at = len(out)
+			index[edge] = at
+			out = append(out, edge)
 		}
+		out[at].CallCount += uint64(math.Round(i.Value))
 	}
 	return out, nil
 }

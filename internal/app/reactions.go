@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tidegate-io/tidegate/change"
@@ -23,9 +24,10 @@ import (
 //	manifests changed   → flag sources and channels are put into force
 //
 // The first must survive a crash between storing an event and reacting to it:
-// recoverReactions goes over recent events when the process starts. Starting a
-// workflow and sending a message are idempotent per event, so what was done
-// already is not done again.
+// when the process starts, the workflow engine looks at the last events before
+// the end of its predecessor, and recoverNotifications does so for channels.
+// Starting a workflow and sending a message are idempotent per event, so what
+// was done already is not done again.
 
 // react subscribes.
 func (a *App) react() {
@@ -45,32 +47,34 @@ func (a *App) follow(ctx context.Context, e change.Event) {
 	if _, err := a.workflows.Trigger(ctx, e); err != nil {
 		a.log.ErrorContext(ctx, "starting workflows", "event", e.ID, "error", err)
 	}
+	a.publish(ctx, e)
+}
+
+func (a *App) publish(ctx context.Context, e change.Event) {
 	if err := a.notifier.Publish(ctx, e); err != nil {
 		a.log.ErrorContext(ctx, "queueing notifications", "event", e.ID, "error", err)
 	}
 }
 
-// How far back events are followed again after a start, and how many.
+// How far back events are looked at again after a start, and how many.
 const (
-	refollow      = 24 * time.Hour
-	refollowLimit = 1000
+	republish      = 24 * time.Hour
+	republishLimit = 1000
 )
 
-// recoverReactions follows the events that an earlier process may have stored
-// without following them. Definitions that are younger than an event did not
-// wait for it: Trigger and Publish are given only events after the oldest
-// possible definition, and leave out what they know.
-func (a *App) recoverReactions(ctx context.Context) error {
-	from := a.started.Add(-refollow)
-	if t := a.catalog.oldest("Workflow", "NotificationChannel"); t.After(from) {
+// recoverNotifications publishes the events that an earlier process may have
+// stored without publishing them; none that is older than the channels.
+func (a *App) recoverNotifications(ctx context.Context) error {
+	from := a.started.Add(-republish)
+	if t := a.catalog.oldest("NotificationChannel"); t.After(from) {
 		from = t
 	}
-	events, err := a.changes.Events(ctx, change.Query{From: from, To: a.started, Limit: refollowLimit})
+	events, err := a.changes.Events(ctx, change.Query{From: from, To: a.started, Limit: republishLimit})
 	if err != nil {
 		return fmt.Errorf("events of an earlier process: %w", err)
 	}
-	for i := len(events) - 1; i >= 0; i-- { // oldest first
-		a.follow(ctx, events[i])
+	for _, e := range slices.Backward(events) { // oldest first
+		a.publish(ctx, e)
 	}
 	return nil
 }
