@@ -17,6 +17,11 @@ const (
 	maxRho = 0.97
 )
 
+// rhoBound is the strongest autocorrelation that n slices can tell from a
+// trend: the window must hold at least minSlices independent pieces, of which
+// there are n(1−ρ)/(1+ρ).
+func rhoBound(n float64) float64 { return min(maxRho, (n-minSlices)/(n+minSlices)) }
+
 // longRun is the long-run variance of a series: n times the variance of its
 // mean as n grows.
 type longRun struct {
@@ -45,7 +50,7 @@ func longRunVariance(xs []float64) longRun {
 	if len(xs) < minSlices || c0 == 0 {
 		return longRun{variance: c0 / max(1, n-1), df: max(1, n-1)}
 	}
-	rho := min(max(0, (c1/c0*n+1)/(n-3)), maxRho)
+	rho := min(max(0, (c1/c0*n+1)/(n-3)), rhoBound(n))
 	residual := make([]float64, 0, len(xs)-1)
 	for i := 1; i < len(xs); i++ {
 		residual = append(residual, xs[i]-mean-rho*(xs[i-1]-mean))

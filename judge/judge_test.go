@@ -14,8 +14,8 @@ func minute(k Kind, requests, bad int, latency float64) Sample {
 	}
 	const slices = 30
 	for i := range slices {
-		n := float64(requests/slices) + b2f(i < requests%slices)
-		b := float64(bad/slices) + b2f(i < bad%slices)
+		n := float64(requests*(i+1)/slices - requests*i/slices) // spread evenly
+		b := float64(bad*(i+1)/slices - bad*i/slices)
 		sl := Slice{Seconds: 2, Total: n, Bad: b}
 		if k == Distribution {
 			index := int(math.Ceil(math.Log2(latency) * 8))
@@ -26,13 +26,6 @@ func minute(k Kind, requests, bad int, latency float64) Sample {
 		s.Slices = append(s.Slices, sl)
 	}
 	return s
-}
-
-func b2f(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // learn judges the samples one after the other and returns the runs.

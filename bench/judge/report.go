@@ -37,7 +37,13 @@ func (b *bench) rate(scenario, world, who, measure string, yes, n int, op string
 		r.Target = fmt.Sprintf("%s %g %%", sign, target*100)
 		r.Missed = op == "<=" && low > target || op == ">=" && high < target
 	}
+	b.add(r)
+}
+
+// add keeps the row and shows it at once: the full form takes a while.
+func (b *bench) add(r row) {
 	b.rows = append(b.rows, r)
+	fmt.Fprintf(b.out, "%6.1fs   %s | %s | %s %s %s\n", time.Since(b.started).Seconds(), r.World, r.Who, r.Measure, r.show(r.Value), r.Target)
 }
 
 // figure adds a row for a number with an upper target.
@@ -46,7 +52,7 @@ func (b *bench) figure(scenario, world, who, measure string, n int, value, low, 
 	if target > 0 {
 		r.Target, r.Missed = fmt.Sprintf("≤ %.3g", target), low > target
 	}
-	b.rows = append(b.rows, r)
+	b.add(r)
 }
 
 // clopperPearson is the exact 95 % interval of a proportion.
