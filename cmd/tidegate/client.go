@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
+	"os/user"
 	"strings"
 	"time"
 
@@ -25,7 +27,7 @@ type client struct {
 func newClient(base, token string) (*client, error) {
 	u, err := url.Parse(base)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return nil, fault.Invalid("--server %q is not an http or https URL", base)
+		return nil, fault.Invalid("--server %q is not a URL: expected for example http://127.0.0.1:7070", base)
 	}
 	return &client{base: strings.TrimSuffix(base, "/"), token: token, http: http.Client{Timeout: 11 * time.Minute}}, nil
 }
@@ -68,7 +70,7 @@ func (c *client) do(ctx context.Context, method, path string, in, out any) error
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return fault.Unavailable("no answer from %s: is the server running? start it with: tidegate serve (%v)", c.base, err)
+		return noAnswer(ctx, c.base, err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode >= 400 {
@@ -87,6 +89,18 @@ func (c *client) do(ctx context.Context, method, path string, in, out any) error
 	return nil
 }
 
+// noAnswer says why there was none, and what to do about it.
+func noAnswer(ctx context.Context, base string, err error) error {
+	if ctx.Err() != nil {
+		return fault.Unavailable("interrupted")
+	}
+	var why *url.Error // method and URL are known already
+	if errors.As(err, &why) {
+		err = why.Err
+	}
+	return fault.Unavailable("no answer from %s (%v)\n  is the server running (tidegate serve)? is it elsewhere (--server or TIDEGATE_SERVER)?", base, err)
+}
+
 func answerError(res *http.Response) error {
 	raw, _ := io.ReadAll(io.LimitReader(res.Body, 1<<20))
 	var p problem
@@ -95,11 +109,13 @@ func answerError(res *http.Response) error {
 	}
 	text := p.Detail
 	for _, e := range p.Errors {
-		text += "\n  "
+		line := e.Message
 		if e.Location != "" {
-			text += e.Location + ": "
+			line = e.Location + ": " + line
 		}
-		text += e.Message
+		if line != p.Detail {
+			text += "\n  " + line
+		}
 	}
 	switch {
 	case res.StatusCode == http.StatusUnauthorized:
@@ -140,5 +156,16 @@ func whoAmI() string {
 			return v
 		}
 	}
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
 	return "unknown"
+}
+
+// unknown says where the names are listed, when a name is not known.
+func unknown(err error, list string) error {
+	if fault.Is(err, fault.KindNotFound) {
+		return fmt.Errorf("%w: see %s", err, list)
+	}
+	return err
 }

@@ -13,9 +13,7 @@ import (
 )
 
 func demoCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "demo", Short: "Watch the whole story on this machine"}
-	cmd.AddCommand(releaseValidationCommand(), shopCommand())
-	return cmd
+	return parent(&cobra.Command{Use: "demo", Short: "Watch the whole story on this machine"}, releaseValidationCommand(), shopCommand())
 }
 
 func releaseValidationCommand() *cobra.Command {

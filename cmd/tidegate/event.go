@@ -14,15 +14,14 @@ import (
 )
 
 func (c *cli) eventCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "event", Aliases: []string{"events"}, Short: "Changes: deployments, flags, configuration, tests"}
-	cmd.AddCommand(c.eventSend(), c.eventList(), c.eventUndo())
-	return cmd
+	return parent(&cobra.Command{Use: "event", Aliases: []string{"events"}, Short: "Changes: deployments, flags, configuration, tests"},
+		c.eventSend(), c.eventList(), c.eventUndo())
 }
 
 func (c *cli) eventSend() *cobra.Command {
 	var in httpapi.EventInput
 	var undoURL string
-	var ago time.Duration
+	var ago span
 	cmd := &cobra.Command{
 		Use:   "send TYPE",
 		Short: "Tell of a change",
@@ -41,7 +40,7 @@ func (c *cli) eventSend() *cobra.Command {
 				in.Who = whoAmI()
 			}
 			if ago > 0 {
-				in.Start = time.Now().Add(-ago)
+				in.Start = time.Now().Add(-time.Duration(ago))
 			}
 			if undoURL != "" {
 				in.Undo = &change.Undo{Kind: "webhook", URL: undoURL}
@@ -75,32 +74,40 @@ func (c *cli) eventSend() *cobra.Command {
 	f.StringVar(&in.Correlation, "correlation", "", "id of the run it belongs to")
 	f.StringToStringVar(&in.Properties, "property", nil, "key=value; may be repeated")
 	f.StringVar(&undoURL, "undo-webhook", "", "URL that takes the change back when it is posted to")
-	f.DurationVar(&ago, "ago", 0, "it happened this long ago")
+	f.Var(&ago, "ago", "it happened this long ago")
 	return cmd
 }
 
+// changeKinds are the kinds of what people and machines do to a system.
+var changeKinds = []string{string(change.KindDeployment), string(change.KindConfiguration), string(change.KindFlag), string(change.KindTest),
+	string(change.KindAnnotation), string(change.KindProblem), string(change.KindAction)}
+
 func (c *cli) eventList() *cobra.Command {
-	var service, kind string
+	var service string
+	var kinds []string
+	var all bool
 	var limit int
 	cmd := &cobra.Command{
 		Use: "list", Short: "List changes, newest first", Args: cobra.NoArgs,
+		Long: "List changes, newest first. What validations say of themselves is left out; --all has it.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			api, err := c.client()
 			if err != nil {
 				return err
 			}
-			q := url.Values{"limit": {fmt.Sprint(limit)}}
-			for k, v := range map[string]string{"service": service, "kind": kind} {
-				if v != "" {
-					q.Set(k, v)
-				}
+			q := url.Values{"limit": {fmt.Sprint(limit)}, "kind": {strings.Join(kinds, ",")}}
+			if all {
+				q.Del("kind")
+			}
+			if service != "" {
+				q.Set("service", service)
 			}
 			answer, err := get[httpapi.EventList](cmd.Context(), api, "/v1/events", q)
 			if err != nil {
 				return err
 			}
 			return c.show(cmd, answer.Events, func(w io.Writer) {
-				table(w, "WHEN\tTYPE\tWHERE\tWHO\tTITLE\tID", func(row func(...any)) {
+				table(w, "WHEN\tTYPE\tWHERE\tWHO\tTITLE\tID", "no changes are known", func(row func(...any)) {
 					for _, e := range answer.Events {
 						row(ago(e.Start), e.Type, dash(e.Ref.String()), dash(e.Who), e.Title, e.ID)
 					}
@@ -109,7 +116,10 @@ func (c *cli) eventList() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&service, "service", "", "only of this service")
-	cmd.Flags().StringVar(&kind, "kind", "", "only of this kind: deployment, flag, configuration, test, validation, …")
+	cmd.Flags().StringSliceVar(&kinds, "kind", changeKinds, "kinds to list")
+	cmd.Flags().BoolVar(&all, "all", false, "every kind, also what validations say of themselves")
+	cmd.MarkFlagsMutuallyExclusive("kind", "all")
+	_ = cmd.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(changeKinds, cobra.ShellCompDirectiveNoFileComp))
 	cmd.Flags().IntVar(&limit, "limit", 30, "how many")
 	return cmd
 }
@@ -117,7 +127,7 @@ func (c *cli) eventList() *cobra.Command {
 func (c *cli) eventUndo() *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Use: "undo ID", Short: "Take a change back, the way its event says", Args: cobra.ExactArgs(1),
+		Use: "undo ID", Short: "Take a change back, the way its event says", Args: cobra.ExactArgs(1), ValidArgsFunction: c.completeEvents,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			api, err := c.client()
 			if err != nil {
@@ -126,7 +136,7 @@ func (c *cli) eventUndo() *cobra.Command {
 			e, err := post[change.Event](cmd.Context(), api, "/v1/events/"+url.PathEscape(args[0])+"/undo",
 				httpapi.WhoWhy{Who: whoAmI(), Reason: reason})
 			if err != nil {
-				return err
+				return unknown(err, "tidegate event list")
 			}
 			return c.show(cmd, e, func(w io.Writer) { fmt.Fprintf(w, "undone: %s\n", e.Title) })
 		},

@@ -16,9 +16,8 @@ import (
 )
 
 func (c *cli) flagCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "flag", Aliases: []string{"flags"}, Short: "Feature flags"}
-	cmd.AddCommand(c.flagList(), c.flagSet(), c.flagClear(), c.flagAudit())
-	return cmd
+	return parent(&cobra.Command{Use: "flag", Aliases: []string{"flags"}, Short: "Feature flags"},
+		c.flagList(), c.flagSet(), c.flagClear(), c.flagAudit())
 }
 
 func (c *cli) flags(cmd *cobra.Command) (*client, []flag.Flag, error) {
@@ -39,7 +38,7 @@ func (c *cli) flagList() *cobra.Command {
 				return err
 			}
 			return c.show(cmd, flags, func(w io.Writer) {
-				table(w, "SET\tKEY\tVARIANT\tVARIANTS\tSTATE\tAFFECTS\tCHANGED BY", func(row func(...any)) {
+				table(w, "SET\tKEY\tVARIANT\tVARIANTS\tSTATE\tAFFECTS\tCHANGED BY", "no flags yet: define some in a FlagSet, see tidegate apply --help", func(row func(...any)) {
 					for _, f := range flags {
 						by := "-"
 						if f.Override != nil {
@@ -104,11 +103,11 @@ func (c *cli) flagSet() *cobra.Command {
 				return err
 			}
 			return c.show(cmd, out, func(w io.Writer) {
-				fmt.Fprintf(w, "%s/%s: %s → %s\n", f.Set, f.Key, f.DefaultVariant, out.Flag.DefaultVariant)
 				if out.Event == nil {
-					fmt.Fprintln(w, "nothing to change: it has this variant already")
+					fmt.Fprintf(w, "%s/%s: nothing to change, it is %s already\n", f.Set, f.Key, out.Flag.DefaultVariant)
 					return
 				}
+				fmt.Fprintf(w, "%s/%s: %s → %s\n", f.Set, f.Key, f.DefaultVariant, out.Flag.DefaultVariant)
 				if out.Event.Undo != nil {
 					u := out.Event.Undo
 					fmt.Fprintf(w, "undo sets it to %s: tidegate event undo %s --reason …\n", u.Variant, out.Event.ID)
@@ -146,6 +145,10 @@ func (c *cli) flagClear() *cobra.Command {
 				return err
 			}
 			return c.show(cmd, out, func(w io.Writer) {
+				if out.Event == nil {
+					fmt.Fprintf(w, "%s/%s: nothing to drop, its source says %s\n", f.Set, f.Key, out.Flag.DefaultVariant)
+					return
+				}
 				fmt.Fprintf(w, "%s/%s: %s → %s (from its source)\n", f.Set, f.Key, f.DefaultVariant, out.Flag.DefaultVariant)
 			})
 		},
@@ -173,7 +176,7 @@ func (c *cli) flagAudit() *cobra.Command {
 				return err
 			}
 			return c.show(cmd, answer.Audit, func(w io.Writer) {
-				table(w, "WHEN\tFLAG\tFROM\tTO\tWHO\tWHAT\tREASON", func(row func(...any)) {
+				table(w, "WHEN\tFLAG\tFROM\tTO\tWHO\tWHAT\tREASON", "no flag was changed", func(row func(...any)) {
 					for _, a := range answer.Audit {
 						row(ago(a.At), a.Set+"/"+a.Key, dash(a.From), dash(a.To), dash(a.Who), a.What, firstOf(a.Reason, a.Note))
 					}

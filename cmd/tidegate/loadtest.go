@@ -15,9 +15,8 @@ import (
 )
 
 func (c *cli) loadTestCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "loadtest", Aliases: []string{"loadtests"}, Short: "Load tests and their runs"}
-	cmd.AddCommand(c.loadTestList(), c.loadTestRun(), c.loadTestRuns(), c.loadTestCancel())
-	return cmd
+	return parent(&cobra.Command{Use: "loadtest", Aliases: []string{"loadtests"}, Short: "Load tests and their runs"},
+		c.loadTestList(), c.loadTestRun(), c.loadTestRuns(), c.loadTestCancel())
 }
 
 func (c *cli) loadTestList() *cobra.Command {
@@ -33,13 +32,13 @@ func (c *cli) loadTestList() *cobra.Command {
 				return err
 			}
 			return c.show(cmd, answer.Tests, func(w io.Writer) {
-				table(w, "NAME\tTARGET\tPURPOSE\tDURATION\tLAST\tWHEN", func(row func(...any)) {
+				table(w, "NAME\tTARGET\tPURPOSE\tDURATION\tLAST\tWHEN", "no load tests yet: define one with tidegate apply -f FILE", func(row func(...any)) {
 					for _, t := range answer.Tests {
 						last, when := "-", "-"
 						if t.Last != nil {
 							last, when = string(t.Last.State), ago(t.Last.Started)
 						}
-						row(t.Test.Name, t.Test.Target, dash(t.Test.Purpose), t.Test.Duration, last, when)
+						row(t.Test.Name, t.Test.Target, dash(t.Test.Purpose), duration(t.Test.Duration), last, when)
 					}
 				})
 			})
@@ -50,7 +49,7 @@ func (c *cli) loadTestList() *cobra.Command {
 func (c *cli) loadTestRun() *cobra.Command {
 	wait := true
 	cmd := &cobra.Command{
-		Use: "run NAME", Short: "Run a load test", Args: cobra.ExactArgs(1),
+		Use: "run NAME", Short: "Run a load test", Args: cobra.ExactArgs(1), ValidArgsFunction: c.completeLoadTests,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			api, err := c.client()
 			if err != nil {
@@ -58,7 +57,7 @@ func (c *cli) loadTestRun() *cobra.Command {
 			}
 			r, err := post[loadtest.Run](cmd.Context(), api, "/v1/loadtests/"+url.PathEscape(args[0])+"/runs", map[string]string{"who": whoAmI()})
 			if err != nil {
-				return err
+				return unknown(err, "tidegate loadtest list")
 			}
 			if wait {
 				if r, err = c.waitRun(cmd.Context(), api, r, cmd.ErrOrStderr()); err != nil {
@@ -122,7 +121,7 @@ func showRun(w io.Writer, r loadtest.Run) {
 
 func (c *cli) loadTestRuns() *cobra.Command {
 	return &cobra.Command{
-		Use: "runs [NAME]", Short: "List runs, newest first", Args: cobra.MaximumNArgs(1),
+		Use: "runs [NAME]", Short: "List runs, newest first", Args: cobra.MaximumNArgs(1), ValidArgsFunction: c.completeLoadTests,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			api, err := c.client()
 			if err != nil {
@@ -137,7 +136,7 @@ func (c *cli) loadTestRuns() *cobra.Command {
 				return err
 			}
 			return c.show(cmd, answer.Runs, func(w io.Writer) {
-				table(w, "WHEN\tTEST\tPURPOSE\tSTATE\tREQUESTS\tFAILED\tP90\tID", func(row func(...any)) {
+				table(w, "WHEN\tTEST\tPURPOSE\tSTATE\tREQUESTS\tFAILED\tP90\tID", "no runs yet: start one with tidegate loadtest run NAME", func(row func(...any)) {
 					for _, r := range answer.Runs {
 						res := r.Result
 						if res == nil {
@@ -161,7 +160,7 @@ func (c *cli) loadTestCancel() *cobra.Command {
 			}
 			var r loadtest.Run
 			if err := api.do(cmd.Context(), http.MethodPost, "/v1/loadtest-runs/"+url.PathEscape(args[0])+"/cancel", nil, &r); err != nil {
-				return err
+				return unknown(err, "tidegate loadtest runs")
 			}
 			return c.show(cmd, r, func(w io.Writer) { showRun(w, r) })
 		},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strings"
@@ -51,7 +52,8 @@ func main() {
 	defer stop()
 	ctx, release := child.Lifeline(ctx) // ends with the demo that started this process
 	defer release()
-	err := newRoot().ExecuteContext(ctx)
+	c := &cli{}
+	cmd, err := newRoot(c).ExecuteContextC(ctx)
 	var code exit
 	switch {
 	case err == nil:
@@ -60,9 +62,20 @@ func main() {
 		os.Exit(int(code))
 	default:
 		fmt.Fprintln(os.Stderr, "tidegate: "+err.Error())
+		if !c.running { // the command line itself was wrong
+			usage(os.Stderr, cmd)
+		}
 		stop()
 		os.Exit(exitError)
 	}
+}
+
+// usage says how the command is called and where there is more.
+func usage(w io.Writer, cmd *cobra.Command) {
+	if !cmd.HasSubCommands() {
+		fmt.Fprintf(w, "usage: %s\n", cmd.UseLine())
+	}
+	fmt.Fprintf(w, "see:   %s --help\n", cmd.CommandPath())
 }
 
 // cli is what the commands share.
@@ -70,10 +83,10 @@ type cli struct {
 	server    string
 	tokenFile string
 	output    string
+	running   bool // the command line was understood
 }
 
-func newRoot() *cobra.Command {
-	c := &cli{}
+func newRoot(c *cli) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "tidegate",
 		Short: "Is this change good, and if not, undo it",
@@ -101,15 +114,57 @@ is safe.
 		}
 		return nil
 	}
-	root.AddCommand(
-		serveCommand(), c.statusCommand(),
-		c.applyCommand(), c.deleteCommand(), c.manifestsCommand(), schemaCommand(),
-		c.validateCommand(), c.guardianCommand(), c.validationCommand(),
-		c.eventCommand(), c.flagCommand(), c.loadTestCommand(), c.workflowCommand(),
-		c.servicesCommand(), c.traceCommand(), c.logsCommand(),
-		demoCommand(), openAPICommand(), docsCommand(root),
-	)
+	addGroup(root, "Judge", c.validateCommand(), c.validationCommand(), c.guardianCommand())
+	addGroup(root, "Look and change", c.servicesCommand(), c.traceCommand(), c.logsCommand(), c.eventCommand(), c.flagCommand(),
+		c.loadTestCommand(), c.workflowCommand())
+	addGroup(root, "Configure", c.applyCommand(), c.deleteCommand(), c.manifestsCommand(), schemaCommand())
+	addGroup(root, "Run", serveCommand(), c.statusCommand(), demoCommand(), openAPICommand())
+	root.AddCommand(docsCommand(root))
+	c.markRunning(root)
 	return root
+}
+
+// addGroup adds commands that belong together in the list of commands.
+func addGroup(root *cobra.Command, title string, commands ...*cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: title, Title: title + ":"})
+	for _, cmd := range commands {
+		cmd.GroupID = title
+	}
+	root.AddCommand(commands...)
+}
+
+// markRunning notes when a command begins to run: what fails before that is a
+// mistake in the command line, whatever part of cobra found it.
+func (c *cli) markRunning(cmd *cobra.Command) {
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			c.running = true
+			return run(cmd, args)
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		c.markRunning(sub)
+	}
+}
+
+// parent makes a command that only holds others: alone it prints its help, a
+// name that none of them has is an error.
+func parent(cmd *cobra.Command, subs ...*cobra.Command) *cobra.Command {
+	cmd.AddCommand(subs...)
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		var names []string
+		for _, sub := range cmd.Commands() {
+			if sub.IsAvailableCommand() {
+				names = append(names, sub.Name())
+			}
+		}
+		return fmt.Errorf("unknown command %q for %q: expected one of %s", args[0], cmd.CommandPath(), strings.Join(names, ", "))
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	return cmd
 }
 
 func (c *cli) client() (*client, error) {

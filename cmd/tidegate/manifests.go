@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -8,10 +11,12 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tidegate-io/tidegate/fault"
 	"github.com/tidegate-io/tidegate/internal/httpapi"
 	"github.com/tidegate-io/tidegate/internal/manifest"
 )
@@ -35,35 +40,47 @@ func (c *cli) applyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var all []httpapi.Applied
-			for _, f := range files {
-				var answer struct {
-					Applied []httpapi.Applied `json:"applied"`
-				}
-				q := url.Values{"source": {f.name}}
-				if dryRun {
-					q.Set("dryRun", "true")
-				}
-				if err := api.do(cmd.Context(), http.MethodPost, "/v1/manifests?"+q.Encode(), f.data, &answer); err != nil {
-					return fmt.Errorf("%s: %w", f.name, err)
-				}
-				all = append(all, answer.Applied...)
-			}
-			return c.show(cmd, all, func(w io.Writer) {
-				for _, a := range all {
+			applied, refused := applyFiles(cmd.Context(), api, files, dryRun)
+			return errors.Join(c.show(cmd, applied, func(w io.Writer) {
+				for _, a := range applied {
 					note := ""
 					if dryRun {
 						note = " (dry run)"
 					}
 					fmt.Fprintf(w, "%s/%s %s%s\n", a.Kind, a.Name, a.Action, note)
 				}
-			})
+			}), refused)
 		},
 	}
-	cmd.Flags().StringArrayVarP(&paths, "filename", "f", nil, "file, directory, or - for standard input; may be repeated")
+	cmd.Flags().StringArrayVarP(&paths, "filename", "f", nil, "file, directory (its .yaml and .yml files), or - for standard input; may be repeated")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only check")
 	_ = cmd.MarkFlagRequired("filename")
 	return cmd
+}
+
+// applyFiles applies each file as a whole. A file may refer to what a later one
+// defines: it is tried again as long as others get through. The error joins
+// what was wrong with the files that were refused.
+func applyFiles(ctx context.Context, api *client, files []manifestFile, dryRun bool) (applied []httpapi.Applied, refused error) {
+	for len(files) > 0 {
+		var again []manifestFile
+		refused = nil
+		for _, f := range files {
+			answer, err := post[httpapi.AppliedList](ctx, api, "/v1/manifests?"+url.Values{"source": {f.name}, "dryRun": {strconv.FormatBool(dryRun)}}.Encode(), f.data)
+			if fault.Is(err, fault.KindUnavailable) {
+				return applied, err
+			}
+			if err != nil {
+				again, refused = append(again, f), errors.Join(refused, fmt.Errorf("%s: %w", f.name, err))
+			}
+			applied = append(applied, answer.Applied...)
+		}
+		if len(again) == len(files) {
+			return applied, refused
+		}
+		files = again
+	}
+	return applied, nil
 }
 
 type manifestFile struct {
@@ -75,6 +92,9 @@ type manifestFile struct {
 func manifestFiles(paths []string, stdin io.Reader) ([]manifestFile, error) {
 	var out []manifestFile
 	add := func(name, dir string, data []byte) error {
+		if len(bytes.TrimSpace(data)) == 0 {
+			return fmt.Errorf("%s: the file is empty", name)
+		}
 		data, err := manifest.Inline(data, os.DirFS(dir))
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
@@ -92,6 +112,9 @@ func manifestFiles(paths []string, stdin io.Reader) ([]manifestFile, error) {
 				return nil, err
 			}
 			continue
+		}
+		if _, err := os.Stat(p); errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%s: no such file or directory", p)
 		}
 		err := filepath.WalkDir(p, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() || (path != p && !strings.HasSuffix(path, ".yaml") && !strings.HasSuffix(path, ".yml")) {
@@ -120,14 +143,18 @@ func (c *cli) deleteCommand() *cobra.Command {
 		Args:              cobra.ExactArgs(2),
 		ValidArgsFunction: completeKinds,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			kind, err := manifest.Kind(args[0])
+			if err != nil {
+				return err
+			}
 			api, err := c.client()
 			if err != nil {
 				return err
 			}
-			if err := api.do(cmd.Context(), http.MethodDelete, "/v1/manifests/"+url.PathEscape(args[0])+"/"+url.PathEscape(args[1]), nil, nil); err != nil {
-				return err
+			if err := api.do(cmd.Context(), http.MethodDelete, "/v1/manifests/"+kind+"/"+url.PathEscape(args[1]), nil, nil); err != nil {
+				return unknown(err, "tidegate manifests")
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s/%s deleted\n", args[0], args[1])
+			fmt.Fprintf(cmd.OutOrStdout(), "%s/%s deleted\n", kind, args[1])
 			return nil
 		},
 	}
@@ -150,7 +177,7 @@ func (c *cli) manifestsCommand() *cobra.Command {
 				return err
 			}
 			return c.show(cmd, answer.Manifests, func(w io.Writer) {
-				table(w, "KIND\tNAME\tSOURCE", func(row func(...any)) {
+				table(w, "KIND\tNAME\tSOURCE", "no manifests are in force: apply some with tidegate apply -f FILE", func(row func(...any)) {
 					for _, m := range answer.Manifests {
 						row(m.Kind, m.Name, m.Source)
 					}
@@ -174,7 +201,11 @@ func schemaCommand() *cobra.Command {
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeKinds,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			doc, err := manifest.Schema(args[0])
+			kind, err := manifest.Kind(args[0])
+			if err != nil {
+				return err
+			}
+			doc, err := manifest.Schema(kind)
 			if err != nil {
 				return err
 			}

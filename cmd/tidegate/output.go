@@ -6,11 +6,13 @@ import (
 	"io"
 	"math"
 	"os"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tidegate-io/tidegate/internal/manifest"
 	"github.com/tidegate-io/tidegate/judge"
 )
 
@@ -25,13 +27,14 @@ func (c *cli) show(cmd *cobra.Command, v any, text func(w io.Writer)) error {
 	return nil
 }
 
-// table prints rows in columns under a header.
-func table(w io.Writer, header string, rows func(row func(cells ...any))) {
+// table prints rows in columns under a header; without rows it says so.
+func table(w io.Writer, header, none string, rows func(row func(cells ...any))) {
 	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(tw, header)
 	n := 0
 	rows(func(cells ...any) {
-		n++
+		if n++; n == 1 {
+			fmt.Fprintln(tw, header)
+		}
 		for i, cell := range cells {
 			if i > 0 {
 				fmt.Fprint(tw, "\t")
@@ -42,7 +45,7 @@ func table(w io.Writer, header string, rows func(row func(cells ...any))) {
 	})
 	_ = tw.Flush()
 	if n == 0 {
-		fmt.Fprintln(w, "(none)")
+		fmt.Fprintln(w, none)
 	}
 }
 
@@ -93,8 +96,13 @@ func ago(t time.Time) string {
 // quantity is a number with its unit: "312 ms", "1.2 %", "20.1/s".
 func quantity(n judge.Number, unit string) string {
 	v := float64(n)
-	if math.IsNaN(v) {
+	switch {
+	case math.IsNaN(v):
 		return "-"
+	case math.IsInf(v, 1):
+		return "∞"
+	case math.IsInf(v, -1):
+		return "-∞"
 	}
 	switch unit {
 	case "s":
@@ -102,29 +110,57 @@ func quantity(n judge.Number, unit string) string {
 		case math.Abs(v) < 1e-3:
 			return fmt.Sprintf("%.0f µs", v*1e6)
 		case math.Abs(v) < 1:
-			return fmt.Sprintf("%.4g ms", v*1e3)
+			return fmt.Sprintf("%.3g ms", v*1e3)
 		}
 		return fmt.Sprintf("%.3g s", v)
 	case "ratio":
+		if math.Abs(v) < 1e-6 { // less than one in a million
+			v = 0
+		}
 		return fmt.Sprintf("%.3g %%", v*100)
-	case "/s":
-		return fmt.Sprintf("%.4g/s", v)
-	case "":
+	case "/s", "1/s":
+		return fmt.Sprintf("%.3g/s", v)
+	case "", "1":
 		return fmt.Sprintf("%.4g", v)
 	}
 	return fmt.Sprintf("%.4g %s", v, unit)
 }
 
-// duration rounds to what matters.
+// duration rounds to what matters and leaves out what is zero: 1m, not 1m0s.
 func duration(d time.Duration) string {
 	switch {
+	case d == 0:
+		return "-"
 	case d >= time.Second:
-		return d.Round(10 * time.Millisecond).String()
+		d = d.Round(10 * time.Millisecond)
 	case d >= time.Millisecond:
-		return d.Round(10 * time.Microsecond).String()
+		d = d.Round(10 * time.Microsecond)
 	}
-	return d.String()
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
+
+// span is a duration on the command line, as manifests have it: 90s, 5m, 2d.
+type span time.Duration
+
+// String implements pflag.Value.
+func (s *span) String() string { return duration(time.Duration(*s)) }
+
+// Set implements pflag.Value.
+func (s *span) Set(text string) error {
+	d, err := manifest.ParseDuration(text)
+	*s = span(d)
+	return err
+}
+
+// Type implements pflag.Value.
+func (s *span) Type() string { return "duration" }
 
 func dash(s string) string {
 	if s == "" {

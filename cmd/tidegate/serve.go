@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
 
@@ -41,8 +43,8 @@ request to the API needs one of the tokens.`,
 				return err
 			}
 			return a.Run(cmd.Context(), func(at app.Listen) error {
-				fmt.Fprintf(cmd.ErrOrStderr(), "tidegate %s\n  UI and API   http://%s\n  OTLP         grpc %s, http %s\n  flags        flagd %s, sync %s, OFREP http://%s\n",
-					version, at.API, at.OTLPGRPC, at.OTLPHTTP, at.FlagEvaluation, at.FlagSync, at.OFREP)
+				fmt.Fprintf(cmd.ErrOrStderr(), "tidegate %s\n  UI and API   %s\n  OTLP         grpc %s, http %s\n  flags        flagd %s, sync %s, OFREP http://%s\n",
+					version, cmp.Or(cfg.URL, "http://"+reachable(at.API)), at.OTLPGRPC, at.OTLPHTTP, at.FlagEvaluation, at.FlagSync, at.OFREP)
 				return writeReady(readyFile, at)
 			})
 		},
@@ -61,11 +63,11 @@ request to the API needs one of the tokens.`,
 	f.StringVar(&cfg.URL, "url", os.Getenv("TIDEGATE_URL"), "URL of the UI as people reach it, for links in notifications")
 	f.StringVar(&tokens, "tokens-file", os.Getenv("TIDEGATE_TOKENS_FILE"), "file with the accepted tokens, one a line (or TIDEGATE_TOKENS)")
 	r := &cfg.Retention
-	f.DurationVar(&r.TracesAge, "traces-age", r.TracesAge, "keep traces this long")
+	f.Var((*span)(&r.TracesAge), "traces-age", "keep traces this long")
 	f.Int64Var(&r.TracesBytes, "traces-bytes", r.TracesBytes, "keep at most this many bytes of traces")
-	f.DurationVar(&r.LogsAge, "logs-age", r.LogsAge, "keep logs this long")
+	f.Var((*span)(&r.LogsAge), "logs-age", "keep logs this long")
 	f.Int64Var(&r.LogsBytes, "logs-bytes", r.LogsBytes, "keep at most this many bytes of logs")
-	f.DurationVar(&r.MetricsAge, "metrics-age", r.MetricsAge, "keep metrics this long")
+	f.Var((*span)(&r.MetricsAge), "metrics-age", "keep metrics this long")
 	f.Int64Var(&r.MetricsBytes, "metrics-bytes", r.MetricsBytes, "keep at most this many bytes of metrics")
 	f.StringVar(&readyFile, "ready-file", "", "file to write the addresses to, as JSON, once the server is ready")
 	f.StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
@@ -108,6 +110,15 @@ func readTokens(file string) ([]string, error) {
 		return nil, fmt.Errorf("--tokens-file %s: no token in it", file)
 	}
 	return out, nil
+}
+
+// reachable is an address as a person on this machine would open it.
+func reachable(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); err == nil && ip.IsUnspecified() {
+		return net.JoinHostPort("localhost", port)
+	}
+	return address
 }
 
 // writeReady writes the file in one step: who sees it, sees all of it.

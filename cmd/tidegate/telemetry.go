@@ -13,48 +13,8 @@ import (
 	"github.com/tidegate-io/tidegate/telemetry"
 )
 
-func (c *cli) statusCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "status", Short: "How the server is", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			api, err := c.client()
-			if err != nil {
-				return err
-			}
-			s, err := get[httpapi.Status](cmd.Context(), api, "/v1/status", nil)
-			if err != nil {
-				return err
-			}
-			return c.show(cmd, s, func(w io.Writer) {
-				fmt.Fprintf(w, "tidegate %s at %s, up %s\n", s.Version, api.base, time.Duration(s.UptimeSeconds*float64(time.Second)).Round(time.Second))
-				printFigures(w, "", s.Details)
-			})
-		},
-	}
-}
-
-// printFigures prints nested figures as indented lines, in the order of names.
-func printFigures(w io.Writer, indent string, v any) {
-	m, ok := v.(map[string]any)
-	if !ok {
-		return
-	}
-	for _, k := range sortedKeys(m) {
-		if sub, ok := m[k].(map[string]any); ok {
-			fmt.Fprintf(w, "%s%s\n", indent, k)
-			printFigures(w, indent+"  ", sub)
-			continue
-		}
-		if f, ok := m[k].(float64); ok {
-			fmt.Fprintf(w, "%s%-22s %.0f\n", indent, k, f)
-			continue
-		}
-		fmt.Fprintf(w, "%s%-22s %v\n", indent, k, m[k])
-	}
-}
-
 func (c *cli) servicesCommand() *cobra.Command {
-	last := 15 * time.Minute
+	last := span(15 * time.Minute)
 	cmd := &cobra.Command{
 		Use: "services", Short: "Services with their golden signals", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -67,7 +27,7 @@ func (c *cli) servicesCommand() *cobra.Command {
 				return err
 			}
 			return c.show(cmd, answer.Services, func(w io.Writer) {
-				table(w, "SERVICE\tENVIRONMENT\tVERSIONS\tRATE\tERRORS\tP50\tP95\tHEALTH", func(row func(...any)) {
+				table(w, "SERVICE\tENVIRONMENT\tVERSIONS\tRATE\tERRORS\tP50\tP95\tHEALTH", "no service had requests in the last "+last.String()+": tidegate status shows what arrives, and where to send it", func(row func(...any)) {
 					for _, s := range answer.Services {
 						row(s.Service, dash(s.Environment), dash(strings.Join(s.Versions, ",")), quantity(s.RequestsPerSecond, "/s"),
 							quantity(s.ErrorRatio, "ratio"), quantity(s.P50, "s"), quantity(s.P95, "s"), s.Health)
@@ -76,20 +36,18 @@ func (c *cli) servicesCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().DurationVar(&last, "last", last, "time range")
+	cmd.Flags().Var(&last, "last", "time range")
 	return cmd
 }
 
-func rangeOf(last time.Duration) url.Values {
+func rangeOf(last span) url.Values {
 	now := time.Now()
-	return url.Values{"from": {now.Add(-last).UTC().Format(time.RFC3339Nano)}, "to": {now.UTC().Format(time.RFC3339Nano)}}
+	return url.Values{"from": {now.Add(-time.Duration(last)).UTC().Format(time.RFC3339Nano)}, "to": {now.UTC().Format(time.RFC3339Nano)}}
 }
 
 func (c *cli) traceCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "trace", Aliases: []string{"traces"}, Short: "Traces"}
 	var service, operation, status, minDuration string
-	var last time.Duration
-	var limit int
+	last, limit := span(time.Hour), 20
 	search := &cobra.Command{
 		Use: "search", Short: "Find traces, newest first", Args: cobra.NoArgs,
 		Example: `  tidegate trace search --service payment --status error --last 10m`,
@@ -110,7 +68,7 @@ func (c *cli) traceCommand() *cobra.Command {
 				return err
 			}
 			return c.show(cmd, answer.Traces, func(w io.Writer) {
-				table(w, "WHEN\tSERVICE\tOPERATION\tDURATION\tSPANS\tERRORS\tEXCEPTION\tID", func(row func(...any)) {
+				table(w, "WHEN\tSERVICE\tOPERATION\tDURATION\tSPANS\tERRORS\tEXCEPTION\tID", "no such traces in the last "+last.String(), func(row func(...any)) {
 					for _, t := range answer.Traces {
 						exception := "-"
 						if t.Exception != nil {
@@ -127,8 +85,8 @@ func (c *cli) traceCommand() *cobra.Command {
 	f.StringVar(&operation, "operation", "", "operation")
 	f.StringVar(&status, "status", "", "unset, ok or error")
 	f.StringVar(&minDuration, "min-duration", "", "at least this long, for example 200ms")
-	f.DurationVar(&last, "last", time.Hour, "time range")
-	f.IntVar(&limit, "limit", 20, "how many")
+	f.Var(&last, "last", "time range")
+	f.IntVar(&limit, "limit", limit, "how many, at most 500")
 	show := &cobra.Command{
 		Use: "get ID", Short: "Show one trace", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -143,8 +101,7 @@ func (c *cli) traceCommand() *cobra.Command {
 			return c.show(cmd, t, func(w io.Writer) { showTrace(w, &t) })
 		},
 	}
-	cmd.AddCommand(search, show)
-	return cmd
+	return parent(&cobra.Command{Use: "trace", Aliases: []string{"traces"}, Short: "Find and show traces"}, search, show)
 }
 
 // showTrace prints the tree of spans, failed ones with their exception.
@@ -200,7 +157,7 @@ func firstLines(s string, n int) []string {
 
 func (c *cli) logsCommand() *cobra.Command {
 	var service, severity, text, traceID string
-	last, limit := time.Hour, 50
+	last, limit := span(time.Hour), 50
 	cmd := &cobra.Command{
 		Use: "logs", Short: "Search logs, newest first", Args: cobra.NoArgs,
 		Example: `  tidegate logs --service payment --severity error --contains token`,
@@ -221,6 +178,9 @@ func (c *cli) logsCommand() *cobra.Command {
 				return err
 			}
 			return c.show(cmd, answer.Logs, func(w io.Writer) {
+				if len(answer.Logs) == 0 {
+					fmt.Fprintln(w, "no such lines in the last "+last.String())
+				}
 				for _, l := range answer.Logs {
 					fmt.Fprintf(w, "%s %-5s %s  %s\n", l.Time.Local().Format("15:04:05.000"), l.Severity, l.Service, l.Body)
 				}
@@ -232,7 +192,7 @@ func (c *cli) logsCommand() *cobra.Command {
 	f.StringVar(&severity, "severity", "", "at least trace, debug, info, warn, error or fatal")
 	f.StringVar(&text, "contains", "", "text in the line")
 	f.StringVar(&traceID, "trace", "", "trace id")
-	f.DurationVar(&last, "last", last, "time range")
-	f.IntVar(&limit, "limit", limit, "how many")
+	f.Var(&last, "last", "time range")
+	f.IntVar(&limit, "limit", limit, "how many, at most 1000")
 	return cmd
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,10 +14,12 @@ import (
 
 	"github.com/tidegate-io/tidegate/guardian"
 	"github.com/tidegate-io/tidegate/internal/httpapi"
+	"github.com/tidegate-io/tidegate/judge"
 )
 
 func (c *cli) validateCommand() *cobra.Command {
 	in := httpapi.ValidationInput{Wait: true}
+	var last, next span
 	var from, to string
 	var tags map[string]string
 	cmd := &cobra.Command{
@@ -44,8 +47,11 @@ Exit code: 0 pass (or warn), 1 fail, 2 inconclusive or still learning, 3 error.`
 				}
 				*t.into = v
 			}
-			if in.From.IsZero() && in.Last == "" && in.Next == "" {
-				in.Last = "1m"
+			switch {
+			case next > 0:
+				in.Next = time.Duration(next).String()
+			case last > 0 || from == "" && to == "":
+				in.Last = cmp.Or(time.Duration(last), time.Minute).String()
 			}
 			in.Tags, in.Who = tags, whoAmI()
 			api, err := c.client()
@@ -54,7 +60,7 @@ Exit code: 0 pass (or warn), 1 fail, 2 inconclusive or still learning, 3 error.`
 			}
 			v, err := post[guardian.Validation](cmd.Context(), api, "/v1/guardians/"+url.PathEscape(args[0])+"/validations", in)
 			if err != nil {
-				return err
+				return unknown(err, "tidegate guardian list")
 			}
 			if err := c.show(cmd, v, func(w io.Writer) { showValidation(w, &v) }); err != nil {
 				return err
@@ -66,14 +72,15 @@ Exit code: 0 pass (or warn), 1 fail, 2 inconclusive or still learning, 3 error.`
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&in.Last, "last", "", "length of the window that ends now, for example 1m (default)")
-	f.StringVar(&in.Next, "next", "", "length of the window that begins now")
+	f.Var(&last, "last", "length of the window that ends now; this is the default, with 1m")
+	f.Var(&next, "next", "length of the window that begins now")
 	f.StringVar(&from, "from", "", "begin of the window, RFC 3339")
 	f.StringVar(&to, "to", "", "end of the window, RFC 3339")
 	f.StringToStringVar(&tags, "tag", nil, "tag of the validation, key=value; may be repeated")
 	f.BoolVar(&in.Wait, "wait", true, "wait for the verdict")
 	f.StringVar(&in.ID, "id", "", "id of the validation; makes a repeated call harmless")
 	cmd.MarkFlagsMutuallyExclusive("last", "next", "from")
+	cmd.MarkFlagsRequiredTogether("from", "to")
 	return cmd
 }
 
@@ -85,20 +92,36 @@ func showValidation(w io.Writer, v *guardian.Validation) {
 		return
 	}
 	fmt.Fprintf(w, "%s  %s\n\n", statusText(v.Status), v.Headline)
-	if v.Verdict != nil {
-		table(w, "OBJECTIVE\tSTATUS\tVALUE\tINTERVAL\tLIMIT\tN\tWHY", func(row func(...any)) {
-			for _, r := range v.Verdict.Results {
-				interval := "-"
-				if !r.Low.IsNaN() && !r.High.IsNaN() {
-					interval = quantity(r.Low, r.Unit) + " … " + quantity(r.High, r.Unit)
-				}
-				row(r.Name, statusText(r.Status), quantity(r.Estimate, r.Unit), interval, quantity(r.Limit, r.Unit), fmt.Sprintf("%.0f", r.N), r.Why)
-			}
-		})
-	}
+	showResults(w, v.Verdict)
 	showEvidence(w, v)
 	fmt.Fprintf(w, "\nvalidation %s (%s #%d), window %s … %s\n", v.ID, v.Guardian, v.Number,
 		v.Window.From.Local().Format("15:04:05"), v.Window.To.Local().Format("15:04:05"))
+}
+
+// showResults prints the numbers of every objective, then the sentences on
+// those that hold a pass back.
+func showResults(w io.Writer, v *judge.Verdict) {
+	if v == nil {
+		return
+	}
+	table(w, "OBJECTIVE\tSTATUS\tVALUE\tLIKELY\tLIMIT\tN", "no objectives", func(row func(...any)) {
+		for _, r := range v.Results {
+			likely, limit := "-", r.Limit
+			if !r.Low.IsNaN() && !r.High.IsNaN() {
+				likely = quantity(r.Low, r.Unit) + " … " + quantity(r.High, r.Unit)
+			}
+			if r.Status == judge.StatusWarn && !r.Warn.IsNaN() {
+				limit = r.Warn
+			}
+			row(r.Name, statusText(r.Status), quantity(r.Estimate, r.Unit), likely, quantity(limit, r.Unit), fmt.Sprintf("%.0f", r.N))
+		}
+	})
+	for _, r := range v.Results {
+		if r.Why != "" && r.Status != judge.StatusPass && r.Status != judge.StatusInfo {
+			fmt.Fprintf(w, "\n%s %s: %s", symbols[r.Status], r.Name, r.Why)
+		}
+	}
+	fmt.Fprintln(w)
 }
 
 func showEvidence(w io.Writer, v *guardian.Validation) {
@@ -148,7 +171,6 @@ func compact(in []string) []string {
 }
 
 func (c *cli) guardianCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "guardian", Aliases: []string{"guardians"}, Short: "Guardians and their history"}
 	list := &cobra.Command{
 		Use: "list", Short: "List guardians with their last verdict", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -161,7 +183,7 @@ func (c *cli) guardianCommand() *cobra.Command {
 				return err
 			}
 			return c.show(cmd, answer.Guardians, func(w io.Writer) {
-				table(w, "NAME\tTARGET\tOBJECTIVES\tLAST\tWHEN", func(row func(...any)) {
+				table(w, "NAME\tTARGET\tOBJECTIVES\tLAST\tWHEN", "no guardians yet: define one with tidegate apply -f FILE", func(row func(...any)) {
 					for _, g := range answer.Guardians {
 						last, when := "-", "-"
 						if g.Last != nil {
@@ -185,10 +207,10 @@ func (c *cli) guardianCommand() *cobra.Command {
 			answer, err := get[httpapi.ValidationList](cmd.Context(), api, "/v1/guardians/"+url.PathEscape(args[0])+"/validations",
 				url.Values{"limit": {fmt.Sprint(limit)}})
 			if err != nil {
-				return err
+				return unknown(err, "tidegate guardian list")
 			}
 			return c.show(cmd, answer.Validations, func(w io.Writer) {
-				table(w, "#\tSTATUS\tWHEN\tTRAINING\tID\tHEADLINE", func(row func(...any)) {
+				table(w, "#\tSTATUS\tWHEN\tTRAINING\tID\tHEADLINE", "no validations yet: ask for one with tidegate validate "+args[0], func(row func(...any)) {
 					for _, v := range answer.Validations {
 						state := string(v.State)
 						if v.State == guardian.StateFinished {
@@ -201,14 +223,12 @@ func (c *cli) guardianCommand() *cobra.Command {
 		},
 	}
 	history.Flags().IntVar(&limit, "limit", 20, "how many")
-	cmd.AddCommand(list, history)
-	return cmd
+	return parent(&cobra.Command{Use: "guardian", Aliases: []string{"guardians"}, Short: "Guardians and their history"}, list, history)
 }
 
 func (c *cli) validationCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "validation", Aliases: []string{"validations"}, Short: "One validation: show, report, training, pin"}
 	show := &cobra.Command{
-		Use: "show ID", Short: "Show a verdict with its evidence", Args: cobra.ExactArgs(1),
+		Use: "show ID", Short: "Show a verdict with its evidence", Args: cobra.ExactArgs(1), ValidArgsFunction: c.completeValidations,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			api, err := c.client()
 			if err != nil {
@@ -216,23 +236,23 @@ func (c *cli) validationCommand() *cobra.Command {
 			}
 			v, err := get[guardian.Validation](cmd.Context(), api, "/v1/validations/"+url.PathEscape(args[0]), nil)
 			if err != nil {
-				return err
+				return unknown(err, "tidegate guardian history GUARDIAN")
 			}
 			return c.show(cmd, v, func(w io.Writer) { showValidation(w, &v) })
 		},
 	}
-	cmd.AddCommand(show, c.reportCommand(),
+	return parent(&cobra.Command{Use: "validation", Aliases: []string{"validations"}, Short: "One validation: show, report, training, pin"},
+		show, c.reportCommand(),
 		c.trainingCommand("accept", "accepted", "Let adaptive objectives learn from this run whatever its verdict"),
 		c.trainingCommand("reject", "rejected", "Do not learn from this run"),
 		c.pinCommand("pin", true, "Make this run the reference that adaptive objectives compare with"),
 		c.pinCommand("unpin", false, "Learn from the history again"))
-	return cmd
 }
 
 func (c *cli) reportCommand() *cobra.Command {
 	var format, file string
 	cmd := &cobra.Command{
-		Use: "report ID", Short: "Write the report of a validation (one self-contained file)", Args: cobra.ExactArgs(1),
+		Use: "report ID", Short: "Write the report of a validation (one self-contained file)", Args: cobra.ExactArgs(1), ValidArgsFunction: c.completeValidations,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			api, err := c.client()
 			if err != nil {
@@ -241,7 +261,7 @@ func (c *cli) reportCommand() *cobra.Command {
 			var doc []byte
 			path := "/v1/validations/" + url.PathEscape(args[0]) + "/report?format=" + url.QueryEscape(format)
 			if err := api.do(cmd.Context(), http.MethodGet, path, nil, &doc); err != nil {
-				return err
+				return unknown(err, "tidegate guardian history GUARDIAN")
 			}
 			if file == "" || file == "-" {
 				_, err = cmd.OutOrStdout().Write(doc)
@@ -275,7 +295,7 @@ func (c *cli) pinCommand(use string, pinned bool, short string) *cobra.Command {
 func (c *cli) decide(use, short string, request func(reason string) (string, map[string]any)) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Use: use, Short: short, Args: cobra.ExactArgs(1),
+		Use: use, Short: short, Args: cobra.ExactArgs(1), ValidArgsFunction: c.completeValidations,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			api, err := c.client()
 			if err != nil {
@@ -284,7 +304,7 @@ func (c *cli) decide(use, short string, request func(reason string) (string, map
 			path, body := request(reason)
 			v, err := post[guardian.Validation](cmd.Context(), api, "/v1/validations/"+url.PathEscape(args[0])+"/"+path, body)
 			if err != nil {
-				return err
+				return unknown(err, "tidegate guardian history GUARDIAN")
 			}
 			return c.show(cmd, v, func(w io.Writer) {
 				fmt.Fprintf(w, "%s #%d: training %s, pinned %t\n", v.Guardian, v.Number, v.Training, v.Pinned)
@@ -294,20 +314,4 @@ func (c *cli) decide(use, short string, request func(reason string) (string, map
 	cmd.Flags().StringVar(&reason, "reason", "", "why; kept in the audit")
 	_ = cmd.MarkFlagRequired("reason")
 	return cmd
-}
-
-func (c *cli) completeGuardians(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	api, err := c.client()
-	if err != nil || len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	answer, err := get[struct{ Guardians []httpapi.GuardianItem }](cmd.Context(), api, "/v1/guardians", nil)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []string
-	for _, g := range answer.Guardians {
-		names = append(names, g.Guardian.Name)
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
 }

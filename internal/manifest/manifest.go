@@ -86,6 +86,17 @@ func Kinds() []string {
 	return out
 }
 
+// Kind returns the kind that the word names, in any case; an error with the
+// nearest kind when there is none.
+func Kind(word string) (string, error) {
+	for k := range kinds {
+		if strings.EqualFold(k, word) {
+			return k, nil
+		}
+	}
+	return "", fault.NotFound("unknown kind %q%s; known kinds are %s", word, didYouMean(word, Kinds()), strings.Join(Kinds(), ", "))
+}
+
 // Parse reads all documents of one file. Empty documents are skipped. The
 // error is of type Errors (a fault of KindInvalid) and lists every mistake.
 func Parse(source string, data []byte, opts Options) ([]Object, error) {
