@@ -95,23 +95,9 @@ function makeTrace(k, failing, at) {
 
 export const traces = Array.from({ length: 30 }, (_, k) => makeTrace(k, k % 3 === 0, flipAt + 41_000 + k * 1800));
 
-/** Twenty thousand spans, for the waterfall. */
-function bigTrace() {
-  const traceId = "b16".padEnd(32, "0");
-  const spans = [];
-  for (let i = 0; i < 20_000; i++) {
-    const service = names[i % names.length];
-    const parent = i === 0 ? undefined : hexId(Math.floor((i - 1) / 8));
-    spans.push({ traceId, spanId: hexId(i), parentId: parent, service, environment: "dev", name: `step ${i}`, kind: i % 2 ? "client" : "server", start: iso(flipAt + (i === 0 ? 0 : Math.log2(i + 1) * 300)), duration: (i === 0 ? 9000 : 4200 / Math.log2(i + 2)) * ms, status: i % 997 === 996 ? "error" : "unset", attributes: { i } });
-  }
-  return { traceId, spans };
-}
-const hexId = (i) => (0xabc00000 + i).toString(16).padStart(16, "0");
-export const big = bigTrace();
-
 export const summary = (t) => {
   const failed = t.spans.filter((s) => s.status === "error");
-  return { traceId: t.traceId, service: t.spans[0].service, operation: t.spans[0].name, start: t.spans[0].start, duration: t.spans[0].duration, spans: t.spans.length, errors: failed.length, services: [...new Set(t.spans.map((s) => s.service))], ...(failed.length && t !== big ? { exception: { type: exception.type, message: exception.message } } : {}) };
+  return { traceId: t.traceId, service: t.spans[0].service, operation: t.spans[0].name, start: t.spans[0].start, duration: t.spans[0].duration, spans: t.spans.length, errors: failed.length, services: [...new Set(t.spans.map((s) => s.service))], ...(failed.length ? { exception: { type: exception.type, message: exception.message } } : {}) };
 };
 
 const flip = { id: "evt-flip", type: "flag.changed", kind: "flag", title: "paymentServiceFailure on", who: "mara", reason: "testing the new payment provider", source: "tidegate", start: iso(flipAt), service: "payment", environment: "dev", key: "paymentServiceFailure", from: "off", to: "on", undo: { kind: "flag", flagSet: "shop", flagKey: "paymentServiceFailure", variant: "off" }, properties: { set: "shop" } };

@@ -1,4 +1,4 @@
-import { useQueryClient } from "@tanstack/react-query";
+import { useQueryClient, type Query, type QueryClient } from "@tanstack/react-query";
 import { createContext, useContext, useEffect, useState, type ReactNode } from "react";
 
 export interface Live {
@@ -26,6 +26,22 @@ const concerns: Record<string, string[]> = {
 // nothing new, since metrics are written every two seconds.
 const ingestEvery = 4000;
 
+/**
+ * Asks again for what is shown. A first answer that is still under way may
+ * have been made before the event: it is let through and asked for once more.
+ */
+function refresh(client: QueryClient, keys?: string[]) {
+  const predicate = (q: Query) => !keys || keys.includes(String(q.queryKey[0]));
+  for (const q of client.getQueryCache().findAll({ type: "active", predicate })) {
+    if (q.state.data === undefined && q.state.fetchStatus === "fetching")
+      q.promise?.then(
+        () => client.invalidateQueries({ queryKey: q.queryKey, exact: true }),
+        () => {}, // its view shows the failure
+      );
+  }
+  void client.invalidateQueries({ predicate });
+}
+
 /** Listens to /v1/stream and marks stale what an event concerns. */
 export function LiveProvider({ children }: { children: ReactNode }) {
   const client = useQueryClient();
@@ -44,16 +60,14 @@ export function LiveProvider({ children }: { children: ReactNode }) {
         if (Date.now() - lastIngest < ingestEvery) return;
         lastIngest = Date.now();
       }
-      const keys = concerns[kind] ?? [];
-      void client.invalidateQueries({ predicate: (q) => keys.includes(String(q.queryKey[0])) });
+      refresh(client, concerns[kind] ?? []);
     };
     const open = () => {
       source = new EventSource("/v1/stream");
       source.onopen = () => {
-        const missed = wait > 1000;
         wait = 1000;
         enter("live");
-        if (missed) void client.invalidateQueries();
+        refresh(client); // what happened before the stream was open
       };
       for (const kind of Object.keys(concerns)) source.addEventListener(kind, () => refetch(kind));
       source.onerror = () => {

@@ -1,5 +1,5 @@
 import { Skeleton } from "@mantine/core";
-import { useMemo } from "react";
+import { useEffect, useMemo, useRef, useState } from "react";
 import { Link, useParams } from "react-router";
 import { useTrace } from "../api/queries";
 import { count } from "../format/number";
@@ -11,11 +11,32 @@ import { layout } from "../trace/layout";
 import { SpanDetails } from "../trace/SpanDetails";
 import { Waterfall } from "../trace/Waterfall";
 
+/**
+ * The selected span, kept in the address. The address follows a moment
+ * later; keys pressed meanwhile must start from the span selected last.
+ */
+function useSelection(): [string, (spanId: string) => void] {
+  const [param, setParam] = useParam("span");
+  const [selected, setSelected] = useState(param);
+  const written = useRef(new Set<string>());
+  useEffect(() => {
+    if (!written.current.delete(param)) setSelected(param);
+  }, [param]);
+  return [
+    selected,
+    (spanId) => {
+      written.current.add(spanId);
+      setSelected(spanId);
+      setParam(spanId);
+    },
+  ];
+}
+
 /** One trace: the waterfall, and beside it the selected span. */
 export default function TracePage() {
   const id = useParams().id ?? "";
   const q = useTrace(id);
-  const [selected, select] = useParam("span");
+  const [selected, select] = useSelection();
   const l = useMemo(() => layout(q.data?.spans ?? []), [q.data]);
   const root = l.rows[0];
   const errors = l.rows.filter((r) => r.span.status === "error").length;

@@ -1,0 +1,267 @@
+// The screens in a real Chromium: the story of a no-go, as a person follows it.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { open, settled, sideways, sizes, startBrowser, startServer } from "./harness.mjs";
+
+let server, browser, stopBrowser;
+const get = async (path) => (await fetch(server.url + path)).json();
+const page = async (path, options) => open(browser, server.url + path, options);
+
+before(async () => {
+  server = await startServer();
+  ({ browser, stop: stopBrowser } = await startBrowser());
+}, { timeout: 120_000 });
+
+after(async () => {
+  await stopBrowser?.();
+  await server?.stop();
+});
+
+async function noGo() {
+  const { validations } = await get("/v1/guardians/checkout/validations?limit=60");
+  const v = validations.find((v) => v.status === "fail");
+  assert.ok(v, "the story has a no-go");
+  return v;
+}
+
+test("Now says what is wrong first, and that it is live", async () => {
+  const p = await page("/");
+  await p.getByRole("heading", { name: "Now", exact: true }).waitFor();
+  await p.locator(".live[data-state=live]").waitFor();
+  await p.locator(".table").getByRole("link", { name: /checkout/ }).first().waitFor();
+  assert.deepEqual(p.problems, []);
+  await p.close();
+});
+
+test("a flag is toggled with who and why, and the history and the timeline say so", async () => {
+  const p = await page("/flags");
+  const flag = p.locator("[data-testid=flag][data-key=paymentServiceFailure]");
+  const pressed = () => flag.locator("button[aria-pressed=true]").first().innerText();
+  const was = (await pressed()).replace("●", "").trim();
+  const next = was === "on" ? "off" : "on";
+  await flag.getByRole("button", { name: next, exact: true }).click();
+
+  const dialog = p.getByRole("dialog");
+  await dialog.getByText("What will happen").waitFor();
+  assert.match(await dialog.innerText(), new RegExp(`from ${was} to ${next}`));
+  const confirm = dialog.getByRole("button", { name: `Set paymentServiceFailure to ${next}` });
+  assert.equal(await confirm.isDisabled(), true, "nothing happens without who and why");
+  await dialog.getByLabel("Who").fill("mara");
+  await dialog.getByLabel("Reason").fill("browser test flips it");
+  await confirm.click();
+  await dialog.waitFor({ state: "hidden" });
+
+  await flag.locator(`button[aria-pressed=true]:has-text("${next}")`).waitFor();
+  const row = p.getByTestId("flag-audit").locator("tr", { hasText: "browser test flips it" });
+  await row.first().waitFor();
+  assert.match(await row.first().innerText(), /mara/);
+  const { flags } = await get("/v1/flags");
+  assert.equal(flags.find((f) => f.key === "paymentServiceFailure").defaultVariant, next, "the server has it");
+
+  await p.goto(server.url + "/changes?kind=flag");
+  await p.locator(".event-line", { hasText: "browser test flips it" }).first().waitFor();
+  assert.deepEqual(p.problems, []);
+  await p.close();
+});
+
+test("another window sees the flag move without reloading", async () => {
+  const watching = await page("/flags");
+  await watching.locator(".live[data-state=live]").waitFor();
+  const f = (await get("/v1/flags")).flags.find((f) => f.key === "paymentServiceFailure");
+  const next = f.defaultVariant === "on" ? "off" : "on";
+  const res = await fetch(`${server.url}/v1/flags/${f.set}/${f.key}`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ variant: next, who: "jon", reason: "from elsewhere" }) });
+  assert.equal(res.ok, true);
+  await watching.locator(`[data-key=paymentServiceFailure] button[aria-pressed=true]:has-text("${next}")`).waitFor();
+  await watching.close();
+});
+
+test("the heatmap walks by keyboard, tells value and limit, and opens the validation", async () => {
+  const v = await noGo();
+  const p = await page("/guardians/checkout");
+  const grid = p.getByRole("grid");
+  await grid.waitFor();
+  const cells = await grid.getByRole("gridcell").count();
+  const rows = await grid.getByRole("row").count();
+  assert.equal(cells % rows, 0, "every row has a cell for every validation");
+
+  const errors = grid.getByRole("link", { name: new RegExp(`^errors, validation ${v.number}: Fail`) });
+  await errors.hover();
+  const detail = p.locator(".heat-detail");
+  await detail.getByText("limit", { exact: true }).waitFor();
+  assert.match(await detail.innerText(), /✕\s*Fail/, "status is a shape and a word, not only a colour");
+  const height = (await detail.boundingBox()).height;
+
+  await errors.focus();
+  await p.keyboard.press("ArrowUp");
+  await p.keyboard.press("ArrowUp");
+  const focused = await p.evaluate(() => document.activeElement.getAttribute("aria-label"));
+  assert.match(focused, new RegExp(`validation ${v.number}:`));
+  await p.keyboard.press("ArrowLeft");
+  assert.match(await p.evaluate(() => document.activeElement.getAttribute("aria-label")), new RegExp(`validation ${v.number - 1}:`));
+  assert.ok(Math.abs((await detail.boundingBox()).height - height) < 40, "the page does not jump");
+  await p.keyboard.press("ArrowRight");
+  await p.keyboard.press("Enter");
+  await p.waitForURL(`**/validations/${v.id}`);
+  assert.deepEqual(p.problems, []);
+  await p.close();
+});
+
+test("the validation says what, why and what now, and its evidence leads to the trace", async () => {
+  const v = await noGo();
+  const whole = await get(`/v1/validations/${v.id}`);
+  const p = await page(`/validations/${v.id}`);
+  assert.equal(await p.getByTestId("headline").innerText(), whole.headline || whole.verdict.summary);
+
+  const first = p.getByTestId("objective").first();
+  assert.equal(await first.getAttribute("data-name"), "errors", "the failed objective comes first");
+  assert.match(await first.innerText(), /limit/);
+
+  const cause = p.getByTestId("cause");
+  await cause.waitFor();
+  assert.match(await cause.innerText(), /paymentServiceFailure/);
+  assert.match(await cause.innerText(), new RegExp(whole.evidence.changes[0].event.who));
+
+  const group = p.getByTestId("failure-group").first();
+  const want = whole.evidence.failures[0];
+  assert.match(await group.innerText(), new RegExp(want.exceptionType.replaceAll(".", "\\.")));
+  await group.locator(".path [data-origin]", { hasText: want.service }).waitFor();
+  await group.locator(".stack").getByText("in app").first().waitFor();
+
+  const report = await fetch(server.url + (await p.getByRole("link", { name: "Download report" }).getAttribute("href"))).catch(() => null);
+  if (!process.env.TIDEGATE_MOCK) {
+    assert.equal(report.status, 200);
+    assert.match(await report.text(), /<html/i);
+  }
+
+  await group.getByRole("list", { name: "Example traces" }).getByRole("link").first().click();
+  await p.waitForURL("**/traces/**span=**");
+  const details = p.getByTestId("span-details");
+  await details.getByTestId("exception").first().waitFor();
+  assert.match(await details.innerText(), new RegExp(want.exceptionType.replaceAll(".", "\\.")));
+  assert.deepEqual(p.problems, []);
+  await p.close();
+});
+
+test("the cause is undone from the validation", async () => {
+  const v = await noGo();
+  const whole = await get(`/v1/validations/${v.id}`);
+  const p = await page(`/validations/${v.id}`);
+  await p.getByTestId("cause").waitFor();
+  const button = p.getByTestId("cause").getByRole("button", { name: "Undo this change" });
+  if (await button.count() === 0) {
+    await p.getByTestId("cause").getByText(/Undone/).waitFor(); // the story undid it
+    await p.close();
+    return;
+  }
+  await button.click();
+  const dialog = p.getByRole("dialog");
+  await dialog.getByLabel("Who").fill("mara");
+  await dialog.getByLabel("Reason").fill("no-go");
+  await dialog.getByRole("button", { name: /^Set paymentServiceFailure to off/ }).click();
+  await dialog.waitFor({ state: "hidden" });
+  await p.getByTestId("cause").getByText(/Undone/).waitFor();
+  await p.getByTestId("done").getByText(/paymentServiceFailure/).first().waitFor();
+  const { events } = await get("/v1/events?kind=flag&limit=50");
+  assert.ok(events.some((e) => e.undoOf === whole.evidence.changes[0].event.id), "the undo is on the timeline");
+  assert.deepEqual(p.problems, []);
+  await p.close();
+});
+
+test("the waterfall moves by keyboard, folds, and keeps the span in the address", async () => {
+  const { traces } = await get("/v1/traces?status=error&limit=20");
+  const t = traces.find((t) => t.spans < 1000);
+  const p = await page(`/traces/${t.traceId}`);
+  const tree = p.getByRole("tree");
+  await tree.waitFor();
+  await tree.focus();
+  await p.keyboard.press("ArrowDown");
+  await p.waitForURL(/span=/);
+  const one = new URL(p.url()).searchParams.get("span");
+  await p.keyboard.press("ArrowDown");
+  await p.waitForFunction((s) => new URL(location.href).searchParams.get("span") !== s, one);
+  await p.keyboard.press("Home");
+  const before = await p.getByRole("treeitem").count();
+  await p.keyboard.press("ArrowLeft");
+  await p.waitForFunction((n) => document.querySelectorAll("[role=treeitem]").length < n, before);
+  await p.keyboard.press("ArrowRight");
+  await p.waitForFunction((n) => document.querySelectorAll("[role=treeitem]").length === n, before);
+
+  const address = p.url();
+  await p.goto(address);
+  await p.locator("[role=treeitem][aria-selected=true]").waitFor();
+  await p.keyboard.press("Tab");
+  assert.deepEqual(p.problems, []);
+  await p.close();
+});
+
+test("a trace of 20,000 spans scrolls with few rows in the document", async () => {
+  const id = "b16".padEnd(32, "0");
+  const p = await browser.newPage();
+  await p.route(`**/v1/traces/${id}`, (r) => r.fulfill({ json: bigTrace(id, 20_000) }));
+  await p.route(`**/v1/traces/${id}/logs`, (r) => r.fulfill({ json: { logs: [] } }));
+  await p.goto(`${server.url}/traces/${id}`);
+  const tree = p.getByRole("tree", { name: /20000 spans/ });
+  await tree.waitFor({ timeout: 30_000 });
+  assert.ok((await p.getByRole("treeitem").count()) < 120);
+  await tree.focus();
+  await p.keyboard.press("End");
+  await p.locator("[role=treeitem][aria-selected=true]", { hasText: /step \d+/ }).waitFor();
+  assert.ok((await p.getByRole("treeitem").count()) < 120);
+  await p.close();
+});
+
+// More spans than the store would give: the limit of the view is its own.
+function bigTrace(traceId, n) {
+  const id = (i) => (0x10000000 + i).toString(16).padStart(16, "0");
+  const begin = Date.now();
+  const spans = Array.from({ length: n }, (_, i) => ({
+    traceId, spanId: id(i), parentId: i ? id(Math.floor((i - 1) / 8)) : "", service: `batch-${i % 5}`, name: `step ${i}`, kind: "internal",
+    start: new Date(begin + Math.floor(Math.log2(i + 1) * 300)).toISOString(), duration: Math.round(9e9 / Math.log2(i + 2)), status: i % 997 === 996 ? "error" : "unset",
+  }));
+  return { traceId, spans };
+}
+
+test("keys go places, search finds, help helps", async () => {
+  const p = await page("/");
+  await p.getByRole("heading", { name: "Now", exact: true }).waitFor();
+  await p.keyboard.press("g");
+  await p.keyboard.press("f");
+  await p.waitForURL("**/flags");
+  await p.keyboard.press("/");
+  await p.getByRole("combobox").fill("checko");
+  await p.getByRole("option", { name: /checkout/ }).first().waitFor();
+  await p.keyboard.press("Enter");
+  await p.waitForURL(/checkout/);
+  await p.keyboard.press("?");
+  await p.getByRole("dialog").getByText("Keyboard").waitFor();
+  await p.keyboard.press("Escape");
+  assert.deepEqual(p.problems, []);
+  await p.close();
+});
+
+test("what is missing or unreachable says what to do", async () => {
+  const p = await page("/validations/no-such-thing");
+  await p.getByRole("alert").waitFor();
+  assert.match(await p.getByRole("alert").innerText(), /retention|deleted/);
+  const lost = await page("/no/such/page");
+  await lost.getByText("No such page").first().waitFor();
+  await lost.close();
+  await p.route("**/v1/flags", (r) => r.abort());
+  await p.goto(server.url + "/flags");
+  await p.getByText("tidegate serve").waitFor();
+  await p.close();
+});
+
+const everywhere = ["/", "/services", "/services/checkout", "/map", "/guardians", "/guardians/checkout", "/traces", "/changes", "/flags", "/loadtests", "/workflows", "/audit"];
+for (const [name, size] of Object.entries(sizes))
+  for (const scheme of ["light", "dark"])
+    test(`every screen fits ${name}, ${scheme}, without errors`, async () => {
+      const v = await noGo();
+      for (const path of [...everywhere, `/validations/${v.id}`]) {
+        const p = await page(path, { size, scheme });
+        await settled(p);
+        assert.equal(await sideways(p), 0, `${path} scrolls sideways`);
+        assert.deepEqual(p.problems, [], path);
+        await p.close();
+      }
+    });
