@@ -31,12 +31,6 @@ import (
 // log 2 against the integral.
 const alternatives = 16
 
-// minWatchSlices is from when a watch decides: before, neighbouring slices
-// cannot be known to be independent (the standard error of an autocorrelation
-// from ten slices is 1/√10 = 0.32), and with dependent ones a good candidate
-// may be far off for a while.
-const minWatchSlices = 10
-
 // passEvidence is what e-value is enough to pass: 1/miss.
 const passEvidence = 1 / miss
 
@@ -66,7 +60,7 @@ func newWatch(o *Objective, now, base *reading, candidate, baseline *Sample, acc
 	}
 	w.events = w.count(c, b)
 	w.phi = dispersion(w.events)
-	if len(w.events) >= minWatchSlices {
+	if len(w.events) >= minSlices {
 		w.weigh()
 	}
 	return w
@@ -131,26 +125,50 @@ func slowEvents(c, b []Slice, quantile float64, s side, accept acceptable) []eve
 
 // dispersion is what the counts are divided by so that they vary no more than
 // Poisson's: the inflation in the baseline's slices, which a change of the
-// candidate leaves alone, at the upper end of its 95 % confidence interval,
-// because a look may come early, when it is hardly known (v·φ̂/φ ~ χ²(v)). With
-// too few events in the baseline to see any, 1.
+// candidate leaves alone, at its upper limit, because a look may come early,
+// when it is hardly known. With no event in the baseline there is nothing to
+// see, and it is 1.
 func dispersion(es []events) float64 {
 	var x, n float64
 	for _, e := range es {
 		x += e.baseline
 		n += e.baselineExposure
 	}
-	if x == 0 || len(es) < minWatchSlices {
+	if x == 0 || n == 0 || len(es) < minSlices {
 		return 1
 	}
 	residuals := make([]float64, len(es))
 	for i, e := range es {
 		residuals[i] = e.baseline - x/n*e.baselineExposure
 	}
-	lr := longRunVariance(residuals)
-	phi := lr.variance * float64(len(es)) / x
-	return max(1, phi*lr.df/(2*gammaQuantile(miss, lr.df/2)))
+	return upperVariance(residuals, x/float64(len(es))) / (x / float64(len(es)))
 }
+
+// assumedRho is the autocorrelation from slice to slice for which the error
+// rate of a watch is promised. Slices show it once they hold minSlices
+// independent pieces, n(1−ρ)/(1+ρ) = 4, that is after 23; before, it is assumed.
+const assumedRho = 0.7
+
+// upperVariance is the upper 95 % limit of the long-run variance of xs, and at
+// least white, the variance that independent requests have anyway: only what
+// exceeds that can be autocorrelated.
+func upperVariance(xs []float64, white float64) float64 {
+	const stretch = (1 + assumedRho) / (1 - assumedRho)
+	n := float64(len(xs))
+	if n >= minSlices*stretch {
+		lr := longRunVariance(xs)
+		return max(white, upperLimit(lr.variance, lr.df))
+	}
+	var squares float64
+	for _, x := range xs {
+		squares += x * x
+	}
+	return white + stretch*max(0, upperLimit(squares/(n-1), n-1)-white)
+}
+
+// upperLimit of a variance estimated with df degrees of freedom: df·v/σ² is
+// distributed as χ².
+func upperLimit(v, df float64) float64 { return v * df / (2 * gammaQuantile(miss, df/2)) }
 
 // weigh runs both e-processes over the slices.
 func (w *watch) weigh() {

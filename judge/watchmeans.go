@@ -12,8 +12,7 @@ const meansHorizon = 30
 // normal-mixture e-process is one-sided (Howard, Ramdas, McAuliffe & Sekhon
 // 2021, Ann. Statist. 49(2), section 3.3) and asymptotic where they are not
 // normal (Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas 2024, Ann. Statist.
-// 52(6)). Their long-run variance is taken at the upper end of its 95 %
-// confidence interval.
+// 52(6)). Their long-run variance is taken at its upper limit.
 func (w *watch) weighMeans(c, b []Slice) {
 	var xs []float64
 	for i := range c {
@@ -23,11 +22,15 @@ func (w *watch) weighMeans(c, b []Slice) {
 			xs = append(xs, float64(w.side)*(cv-w.accept.limit(w.side, bv)))
 		}
 	}
-	if len(xs) < minWatchSlices {
+	if len(xs) < minSlices {
 		return
 	}
-	lr := longRunVariance(xs)
-	variance := lr.variance * lr.df / (2 * gammaQuantile(miss, lr.df/2))
+	mean := meanOf(xs)
+	centred := make([]float64, len(xs))
+	for i, x := range xs {
+		centred[i] = x - mean
+	}
+	variance := upperVariance(centred, 0)
 	w.phi = 1
 	if variance == 0 {
 		w.weighConstant(xs[0])
@@ -36,7 +39,7 @@ func (w *watch) weighMeans(c, b []Slice) {
 	var sum float64
 	for t, x := range xs {
 		sum += x
-		if t+1 >= minWatchSlices {
+		if t+1 >= minSlices {
 			w.fail = max(w.fail, normalMixture(sum, variance*float64(t+1), variance*meansHorizon))
 		}
 	}
