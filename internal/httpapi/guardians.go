@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"mime"
 	"net/http"
 	"time"
 
@@ -42,6 +43,9 @@ type GuardianItem struct {
 // ValidationList is newest first.
 type ValidationList struct {
 	Validations []guardian.Validation `json:"validations"`
+	// Next is the value of "before" for the next page of one guardian's
+	// history; absent on the last.
+	Next int `json:"next,omitempty"`
 }
 
 // ValidationInput asks for a validation: from and to, or last, or next.
@@ -53,7 +57,7 @@ type ValidationInput struct {
 	Next string            `json:"next,omitempty" doc:"length of the window that begins now"`
 	Tags map[string]string `json:"tags,omitempty"`
 	Who  string            `json:"who,omitempty" maxLength:"200"`
-	Wait bool              `json:"wait,omitempty" doc:"answer when the verdict is there (at most 10 minutes)"`
+	Wait bool              `json:"wait,omitempty" doc:"answer when the verdict is there, or after 10 minutes as it is then"`
 }
 
 func (in *ValidationInput) request(name string) (guardian.Request, error) {
@@ -117,9 +121,7 @@ func (a *server) registerGuardians(api huma.API) {
 		if err != nil || !in.Body.Wait {
 			return v, err
 		}
-		ctx, cancel := context.WithTimeout(ctx, longestWait)
-		defer cancel()
-		return a.Guardians.Wait(ctx, v.ID)
+		return a.wait(ctx, v.ID)
 	}), status(http.StatusCreated))
 	huma.Get(api, "/v1/guardians/{name}/validations", call(a, func(ctx context.Context, in *struct {
 		NameParam
@@ -131,7 +133,7 @@ func (a *server) registerGuardians(api huma.API) {
 		if in.Variant != "" {
 			q.Variant = &in.Variant
 		}
-		return a.validations(ctx, q)
+		return a.history(ctx, q)
 	}))
 	huma.Get(api, "/v1/validations", call(a, func(ctx context.Context, in *struct {
 		Limit int `query:"limit" default:"50" minimum:"1" maximum:"500"`
@@ -140,12 +142,10 @@ func (a *server) registerGuardians(api huma.API) {
 	}), named("list-validations"))
 	huma.Get(api, "/v1/validations/{id}", call(a, func(ctx context.Context, in *struct {
 		IDParam
-		Wait bool `query:"wait" doc:"answer when the verdict is there"`
+		Wait bool `query:"wait" doc:"answer when the verdict is there, or after 10 minutes as it is then"`
 	}) (guardian.Validation, error) {
 		if in.Wait {
-			ctx, cancel := context.WithTimeout(ctx, longestWait)
-			defer cancel()
-			return a.Guardians.Wait(ctx, in.ID)
+			return a.wait(ctx, in.ID)
 		}
 		return a.Guardians.Validation(ctx, in.ID)
 	}))
@@ -175,6 +175,34 @@ type NameParam struct {
 	Name string `path:"name"`
 }
 
+// wait returns the finished validation, or after longestWait the one that still
+// runs: the caller asks again.
+func (a *server) wait(ctx context.Context, id string) (guardian.Validation, error) {
+	bounded, cancel := context.WithTimeout(ctx, longestWait)
+	defer cancel()
+	v, err := a.Guardians.Wait(bounded, id)
+	if bounded.Err() != nil && ctx.Err() == nil {
+		return a.Guardians.Validation(ctx, id)
+	}
+	return v, err
+}
+
+// history is a page of one guardian's validations. A guardian that was deleted
+// keeps its history; one that never was is an error.
+func (a *server) history(ctx context.Context, q guardian.HistoryQuery) (ValidationList, error) {
+	out, err := a.validations(ctx, q)
+	if err != nil {
+		return out, err
+	}
+	if n := len(out.Validations); n == q.Limit {
+		out.Next = out.Validations[n-1].Number
+	}
+	if len(out.Validations) == 0 {
+		_, err = a.Guardians.Guardian(ctx, q.Guardian)
+	}
+	return out, err
+}
+
 func (a *server) guardianItem(ctx context.Context, g guardian.Guardian) (GuardianItem, error) {
 	item := GuardianItem{Guardian: g, Counts: map[judge.Status]int{}}
 	list, err := a.validations(ctx, guardian.HistoryQuery{Guardian: g.Name, Limit: 100})
@@ -198,7 +226,7 @@ func (a *server) validations(ctx context.Context, q guardian.HistoryQuery) (Vali
 	for i := range list {
 		list[i].Evidence, list[i].Sources = nil, nil
 	}
-	return ValidationList{nonNil(list)}, err
+	return ValidationList{Validations: nonNil(list)}, err
 }
 
 type reportOutput struct {
@@ -219,7 +247,7 @@ func (a *server) report(ctx context.Context, in *struct {
 	out := &reportOutput{ContentType: mediaType, Body: doc}
 	if in.Download {
 		ext := map[string]string{"html": "html", "markdown": "md", "json": "json"}[in.Format]
-		out.ContentDisposition = `attachment; filename="tidegate-` + in.ID + "." + ext + `"`
+		out.ContentDisposition = mime.FormatMediaType("attachment", map[string]string{"filename": "tidegate-" + in.ID + "." + ext})
 	}
 	return out, nil
 }

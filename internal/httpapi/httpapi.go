@@ -76,6 +76,7 @@ func Register(mux *http.ServeMux, cfg Config) huma.API {
 	hc.SchemasPath = "" // /schemas is for manifests
 	hc.CreateHooks = nil
 	hc.Components.Schemas = newRegistry()
+	hc.Transformers = append(hc.Transformers, wordProblem)
 	api := humago.New(mux, hc)
 
 	a := &server{Config: cfg}
@@ -153,6 +154,20 @@ func (a *server) problem(ctx context.Context, err error) error {
 	return huma.NewError(statusOf[kind], err.Error())
 }
 
+// wordProblem words huma's own complaint about a request: "validation failed"
+// is a verdict here. A single mistake is named in the sentence itself.
+func wordProblem(_ huma.Context, _ string, v any) (any, error) {
+	p, ok := v.(*huma.ErrorModel)
+	if !ok || p.Detail != "validation failed" {
+		return v, nil
+	}
+	p.Detail = "the request has mistakes"
+	if len(p.Errors) == 1 {
+		p.Detail = strings.TrimPrefix(p.Errors[0].Location+": "+p.Errors[0].Message, ": ")
+	}
+	return p, nil
+}
+
 // body wraps a value as huma wants it.
 type body[T any] struct{ Body T }
 
@@ -205,6 +220,9 @@ func (s TimeRange) optional() (from, to time.Time, err error) {
 		if to, err = parseTime(s.To); err != nil {
 			return from, to, fault.InvalidField("to", "%v", err)
 		}
+	}
+	if !from.IsZero() && !to.IsZero() && !from.Before(to) {
+		return from, to, fault.InvalidField("from", "must be before to")
 	}
 	return from, to, nil
 }

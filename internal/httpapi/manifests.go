@@ -94,7 +94,7 @@ func (a *server) manifestProblem(ctx context.Context, err error) error {
 	for _, at := range p.Places() {
 		details = append(details, &huma.ErrorDetail{Location: at[0], Message: at[1]})
 	}
-	return huma.NewError(http.StatusBadRequest, "the manifest has mistakes; nothing was applied", details...)
+	return huma.NewError(http.StatusBadRequest, "the file has mistakes; nothing of it was applied", details...)
 }
 
 func (a *server) schema(w http.ResponseWriter, r *http.Request) {
