@@ -29,6 +29,7 @@ func newClient(base, token string) (*client, error) {
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return nil, fault.Invalid("--server %q is not a URL: expected for example http://127.0.0.1:7070", base)
 	}
+	// The server answers a request that waits after ten minutes at the latest.
 	return &client{base: strings.TrimSuffix(base, "/"), token: token, http: http.Client{Timeout: 11 * time.Minute}}, nil
 }
 

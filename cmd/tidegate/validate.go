@@ -62,6 +62,11 @@ Exit code: 0 pass (or warn), 1 fail, 2 inconclusive or still learning, 3 error.`
 			if err != nil {
 				return unknown(err, "tidegate guardian list")
 			}
+			for in.Wait && v.State != guardian.StateFinished { // longer than one request may take
+				if v, err = get[guardian.Validation](cmd.Context(), api, "/v1/validations/"+url.PathEscape(v.ID), url.Values{"wait": {"true"}}); err != nil {
+					return err
+				}
+			}
 			if err := c.show(cmd, v, func(w io.Writer) { showValidation(w, &v) }); err != nil {
 				return err
 			}
