@@ -3,7 +3,6 @@ package judge
 import (
 	"fmt"
 	"math"
-	"slices"
 )
 
 const (
@@ -69,35 +68,6 @@ func newAdaptive(in *Input, now *reading) (a *adaptive, missing int) {
 	return a, 0
 }
 
-// usableRuns drops runs of another kind or without a number, and all but the
-// newest.
-func usableRuns(history []Run, k Kind) []Run {
-	out := make([]Run, 0, len(history))
-	for i := range history {
-		if usable(&history[i], k) {
-			out = append(out, history[i])
-		}
-	}
-	return out[max(0, len(out)-maxHistory):]
-}
-
-func usable(r *Run, k Kind) bool {
-	finite := func(f float64) bool { return !math.IsNaN(f) && !math.IsInf(f, 0) }
-	if r.Kind != k || !finite(float64(r.Estimate)) || !finite(r.StdErr) || r.StdErr < 0 ||
-		!isCount(r.N) || !isCount(r.Bad) || !isCount(r.Seconds) || !(r.Inflation >= 0) || math.IsInf(r.Inflation, 1) {
-		return false
-	}
-	switch k {
-	case Ratio:
-		return r.N > 0 && r.Bad <= r.N
-	case Rate:
-		return r.Seconds > 0
-	case Distribution:
-		return r.N > 0
-	}
-	return true
-}
-
 func sidesOf(d Direction, k Kind) []side {
 	switch {
 	case d == WorseEither:
@@ -113,34 +83,6 @@ func toleranceOf(t *float64) float64 {
 		return defaultTolerance
 	}
 	return *t
-}
-
-func medianEstimate(runs []Run) float64 {
-	xs := make([]float64, len(runs))
-	for i, r := range runs {
-		xs[i] = float64(r.Estimate)
-	}
-	return medianOf(xs)
-}
-
-func medianOf(xs []float64) float64 {
-	s := slices.Clone(xs)
-	slices.Sort(s)
-	if n := len(s); n%2 == 0 {
-		return s[n/2-1] + (s[n/2]-s[n/2-1])/2
-	}
-	return s[len(s)/2]
-}
-
-// typicalInflation is the mean φ of the runs: the new run is held against the
-// dispersion of the earlier ones, so that a regression that begins half way
-// through cannot excuse itself as burstiness.
-func typicalInflation(runs []Run) float64 {
-	var sum float64
-	for _, r := range runs {
-		sum += max(1, r.Inflation)
-	}
-	return sum / float64(len(runs))
 }
 
 func (a *adaptive) addCountChecks(runs []Run) {
@@ -171,111 +113,6 @@ func (a *adaptive) addCountChecks(runs []Run) {
 			quantile: centre, now: a.now,
 		})
 	}
-}
-
-// centreQuantile is the geometric mean of the runs' quantiles, or the plain
-// mean where one is zero.
-func centreQuantile(runs []Run) float64 {
-	scale := logScale
-	for _, r := range runs {
-		if r.Estimate <= 0 {
-			scale = identityScale
-		}
-	}
-	var sum float64
-	for _, r := range runs {
-		sum += scale.to(float64(r.Estimate))
-	}
-	return scale.from(sum / float64(len(runs)))
-}
-
-// transformed puts the new run and the earlier ones on the scale where runs
-// vary alike. noise holds the variance within each run, the new one last; for
-// the new one it is what the earlier runs lead to expect at its size.
-func (a *adaptive) transformed(runs []Run) (s scale, x float64, ys, noise []float64) {
-	now := a.now
-	switch now.kind {
-	case Ratio:
-		// Anscombe 1948: (x + 3/8) / (n + 3/4), variance φ / (4n + 2).
-		to := func(bad, n float64) float64 { return arcsineScale.to((bad + 0.375) / (n + 0.75)) }
-		for _, r := range runs {
-			ys = append(ys, to(r.Bad, r.N))
-			noise = append(noise, max(1, r.Inflation)/(4*r.N+2))
-		}
-		return arcsineScale, to(now.bad, now.n), ys, append(noise, typicalInflation(runs)/(4*now.n+2))
-	case Rate:
-		to := func(n, seconds float64) float64 { return math.Log((n + 0.5) / seconds) }
-		var n, seconds float64
-		for _, r := range runs {
-			ys = append(ys, to(r.N, r.Seconds))
-			noise = append(noise, max(1, r.Inflation)/(r.N+0.5))
-			n += r.N
-			seconds += r.Seconds
-		}
-		expected := n * now.seconds / seconds
-		return logScale, to(now.n, now.seconds), ys, append(noise, typicalInflation(runs)/(expected+0.5))
-	}
-	return a.transformedEstimates(runs)
-}
-
-// transformedEstimates does so for quantiles, means and values. For means and
-// values the new run's own noise counts where it is larger: one outlier moves
-// the mean and its standard error alike.
-func (a *adaptive) transformedEstimates(runs []Run) (s scale, x float64, ys, noise []float64) {
-	s = a.commonScale(runs)
-	on := func(estimate, stdErr float64) float64 { // stdErr is on the log scale for positive estimates
-		if !s.log && estimate > 0 {
-			stdErr *= estimate
-		}
-		return stdErr * stdErr
-	}
-	var expected float64
-	for _, r := range runs {
-		ys = append(ys, s.to(float64(r.Estimate)))
-		noise = append(noise, on(float64(r.Estimate), r.StdErr))
-		expected += noise[len(noise)-1] * r.N / a.now.n / float64(len(runs))
-	}
-	if own := on(a.now.estimate, a.now.stdErr()); a.now.quantile == 0 || expected == 0 {
-		expected = max(expected, own)
-	}
-	return s, s.to(a.now.estimate), ys, append(noise, expected)
-}
-
-// commonScale is the log scale when every run, also the new one, is positive.
-func (a *adaptive) commonScale(runs []Run) scale {
-	positive := a.now.estimate > 0
-	for _, r := range runs {
-		positive = positive && r.Estimate > 0
-	}
-	for _, r := range a.runs {
-		positive = positive && r.Estimate > 0
-	}
-	if positive {
-		return logScale
-	}
-	return identityScale
-}
-
-// student predicts one more run from the spread between runs, plus what the
-// new run's own sampling noise exceeds theirs by; the degrees of freedom of
-// such a sum are Satterthwaite's (1946, Biometrics Bulletin 2).
-func student(s scale, x, mean, centred float64, spread, noise []float64) studentCheck {
-	k := float64(len(spread))
-	m := meanOf(spread)
-	var between float64
-	for _, y := range spread {
-		between += (y - m) * (y - m)
-	}
-	between /= k - 1
-	within := meanOf(noise[:len(noise)-1])
-	extra := max(0, noise[len(noise)-1]-within)
-	fromRuns := between * (1 + 1/centred)
-	v := fromRuns + extra
-	df := k - 1
-	if fromRuns > 0 {
-		df *= (v / fromRuns) * (v / fromRuns)
-	}
-	return studentCheck{scale: s, x: x, mean: mean, variance: v, df: df}
 }
 
 func (a *adaptive) addNoiseCheck(s scale, x float64, ys, noise []float64) {
@@ -409,51 +246,4 @@ func (a *adaptive) settleDetectable(res *Result, level float64) {
 			}
 		}
 	}
-}
-
-func (a *adaptive) source() string {
-	if a.pinned {
-		return "the pinned reference run"
-	}
-	return fmt.Sprintf("the %d earlier runs", len(a.runs))
-}
-
-// beyond reports whether the estimate is outside the limits that are shown.
-func beyond(res *Result, sides []side) (side, bool) {
-	for _, s := range sides {
-		l := float64(res.Limit)
-		if s == down && len(sides) == 2 {
-			l = float64(res.LimitLow)
-		}
-		if float64(s)*(float64(res.Estimate)-l) > 0 {
-			return s, true
-		}
-	}
-	return sides[0], false
-}
-
-func (a *adaptive) whyFailed(res *Result) string {
-	s, _ := beyond(res, a.sides)
-	limit, word := float64(res.Limit), "above"
-	if s == down {
-		word = "below"
-		if len(a.sides) == 2 {
-			limit = float64(res.LimitLow)
-		}
-	}
-	return fmt.Sprintf("%s was %s, %s the limit of %s; %s had %s%s.", res.subject(), res.format(float64(res.Estimate)),
-		word, res.format(limit), a.source(), res.format(a.median), res.among())
-}
-
-func (a *adaptive) whyPassed(res *Result) string {
-	if _, out := beyond(res, a.sides); out {
-		return fmt.Sprintf("%s was %s and %s had %s, but too few requests differ to call it worse%s.", res.subject(),
-			res.format(float64(res.Estimate)), a.source(), res.format(a.median), res.among())
-	}
-	limits := fmt.Sprintf("the limit of %s", res.format(float64(res.Limit)))
-	if len(a.sides) == 2 {
-		limits = fmt.Sprintf("the limits of %s and %s", res.format(float64(res.LimitLow)), res.format(float64(res.Limit)))
-	}
-	return fmt.Sprintf("%s was %s, within %s; %s had %s%s.", res.subject(), res.format(float64(res.Estimate)),
-		limits, a.source(), res.format(a.median), res.among())
 }

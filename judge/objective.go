@@ -131,7 +131,8 @@ type Options struct {
 	RequirePower *bool `json:"requirePower,omitempty"`
 	// Score, when set, replaces "worst required objective decides".
 	Score *Score `json:"score,omitempty"`
-	// Seed makes resampling repeatable; derived from the validation's id.
+	// Seed is for criteria that resample. None does: every estimate is in
+	// closed form, and the verdict does not depend on it.
 	Seed uint64 `json:"seed,omitempty"`
 }
 

@@ -8,6 +8,7 @@ import (
 // reading is a sample reduced to what the criteria need.
 type reading struct {
 	kind      Kind
+	unit      string
 	statistic string
 	quantile  float64 // in (0, 1) when a quantile is read, else 0
 
@@ -133,7 +134,7 @@ func readDistribution(o *Objective, s *Sample) (*reading, *unreadable) {
 	if m.n > maxCount || math.Abs(m.sum) > maxValue {
 		return nil, badData("the counts overflow")
 	}
-	r := &reading{kind: Distribution, n: m.n, seconds: s.Seconds(), hist: m, slices: len(s.Slices)}
+	r := &reading{kind: Distribution, unit: s.Unit, n: m.n, seconds: s.Seconds(), hist: m, slices: len(s.Slices)}
 	if o.Mean {
 		r.readMean(s)
 	} else {

@@ -82,7 +82,7 @@ func newTail(now, base *reading, accept acceptable, alpha float64) finding {
 	}
 	cut := accept.limit(up, base.hist.quantile(1-best))
 	note := fmt.Sprintf("the candidate has a tail the baseline has not: %s of its requests are slower than %s, in the baseline %s",
-		percent(now.hist.above(cut)/now.n), duration(cut), percent(base.hist.above(cut)/base.n))
+		percent(now.hist.above(cut)/now.n), quantity(cut, now.unit), percent(base.hist.above(cut)/base.n))
 	return finding{notes: []string{note}, certain: true}
 }
 
