@@ -24,7 +24,7 @@ build: $(BIN) ## bin/tidegate
 
 $(BIN): $(GOFILES) ui/dist/index.html
 	@echo "building $@ (the first time compiles about 1,100 packages: two to three minutes on two cores)"
-	@start=$$SECONDS; $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/tidegate && echo "built $@ in $$((SECONDS-start)) s, $$(du -m $@ | cut -f1) MB"
+	@start=$$SECONDS; $(GO) build -ldflags '$(LDFLAGS)' -o $@ ./cmd/tidegate && echo "built $@ in $$((SECONDS-start)) s, $$(du -m $@ | cut -f1) MB"
 
 .PHONY: ui
 ui: ui/dist/index.html ## the browser application, into ui/dist
