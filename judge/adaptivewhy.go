@@ -1,8 +1,6 @@
 package judge
 
-import (
-	"fmt"
-)
+import "fmt"
 
 func (a *adaptive) source() string {
 	if a.pinned {

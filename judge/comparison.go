@@ -45,12 +45,22 @@ type comparison struct {
 	shape     finding
 }
 
-func newComparison(o *Objective, now, base *reading, accept acceptable, alpha float64) *comparison {
-	c := &comparison{now: now.dispersedLike(base), base: base, sides: sidesOf(o.Worse, now.kind), accept: accept, scale: identityScale}
+// pair is a candidate with the baseline it is held against.
+type pair struct {
+	objective           *Objective
+	now, base           *reading
+	candidate, baseline *Sample
+	accept              acceptable
+	alpha               float64 // of the guardian
+}
+
+func newComparison(p pair) *comparison {
+	now, base := p.now, p.base
+	c := &comparison{now: now.dispersedLike(base), base: base, sides: sidesOf(p.objective.Worse, now.kind), accept: p.accept, scale: identityScale}
 	if now.kind != Ratio && now.positive && base.positive && now.estimate > 0 && base.estimate > 0 && c.positiveLimits() {
 		c.scale = logScale
 	}
-	c.shape = shapeOf(now, base, c.sides, accept, alpha)
+	c.shape = shapeOf(now, base, c.sides, p.accept, p.alpha)
 	return c
 }
 
@@ -285,8 +295,9 @@ func (r *reading) withRatio(p float64) *reading {
 
 // comparePoint compares the estimates alone, as monspec does: the upper limit
 // is compare·(1 + t/100), the lower one compare·(1 − t/100).
-func comparePoint(o *Objective, now, base *reading, accept acceptable, res *Result) {
-	c := &comparison{now: now, base: base, sides: sidesOf(o.Worse, now.kind), accept: accept}
+func comparePoint(p pair, res *Result) {
+	now, base, accept := p.now, p.base, p.accept
+	c := &comparison{now: now, base: base, sides: sidesOf(p.objective.Worse, now.kind), accept: accept}
 	c.limits(res)
 	res.Baseline = Number(base.estimate)
 	res.Status = StatusPass

@@ -1,7 +1,5 @@
 package judge
 
-import ()
-
 // events are the counts of one slice.
 type events struct{ candidate, baseline, candidateExposure, baselineExposure float64 }
 

@@ -156,21 +156,22 @@ func (a *assessment) readBaseline(in *Input) *reading {
 
 // compare prepares the test against the baseline.
 func (a *assessment) compare(opts *Options, in *Input, now, base *reading) {
-	o, alpha := &in.Objective, opts.Alpha
-	if alpha == 0 {
-		alpha = defaultAlpha
+	p := pair{objective: &in.Objective, now: now, base: base, candidate: &in.Sample, baseline: in.Baseline, alpha: opts.Alpha}
+	if p.alpha == 0 {
+		p.alpha = defaultAlpha
 	}
-	if o.Watch != nil {
-		accept := acceptableOf(o.Watch.Tolerance, o.Watch.Margin, now.kind, false)
-		a.test = newWatch(o, now, base, &in.Sample, in.Baseline, accept, alpha)
+	if w := in.Objective.Watch; w != nil {
+		p.accept = acceptableOf(w.Tolerance, w.Margin, now.kind, false)
+		a.test = newWatch(p)
 		return
 	}
-	accept := acceptableOf(o.Comparison.Tolerance, o.Comparison.Margin, now.kind, o.Comparison.Point)
-	if o.Comparison.Point {
-		comparePoint(o, now, base, accept, &a.result)
+	c := in.Objective.Comparison
+	p.accept = acceptableOf(c.Tolerance, c.Margin, now.kind, c.Point)
+	if c.Point {
+		comparePoint(p, &a.result)
 		return
 	}
-	a.test = newComparison(o, now, base, accept, alpha)
+	a.test = newComparison(p)
 }
 
 func emptyResult(o *Objective, s *Sample) Result {

@@ -1,8 +1,6 @@
 package judge
 
-import (
-	"math"
-)
+import "math"
 
 // The evidence of a watch, which may be looked at after every slice, is an e-process: a
 // non-negative process whose expectation never exceeds 1 while the candidate

@@ -1,8 +1,6 @@
 package judge
 
-import (
-	"math"
-)
+import "math"
 
 // transformed puts the new run and the earlier ones on the scale where runs
 // vary alike. noise holds the variance within each run, the new one last; for

@@ -20,12 +20,12 @@ type watch struct {
 	shape      finding
 }
 
-func newWatch(o *Objective, now, base *reading, candidate, baseline *Sample, accept acceptable, alpha float64) *watch {
-	w := &watch{now: now, base: base, side: sidesOf(o.Worse, now.kind)[0], accept: accept}
-	n := min(len(candidate.Slices), len(baseline.Slices))
-	w.shape = shapeOf(now, base, []side{w.side}, accept, alpha)
-	c, b := candidate.Slices[:n], baseline.Slices[:n]
-	if now.kind == Value || now.kind == Distribution && now.quantile == 0 {
+func newWatch(p pair) *watch {
+	w := &watch{now: p.now, base: p.base, side: sidesOf(p.objective.Worse, p.now.kind)[0], accept: p.accept}
+	n := min(len(p.candidate.Slices), len(p.baseline.Slices))
+	w.shape = shapeOf(p.now, p.base, []side{w.side}, p.accept, p.alpha)
+	c, b := p.candidate.Slices[:n], p.baseline.Slices[:n]
+	if w.now.kind == Value || w.now.kind == Distribution && w.now.quantile == 0 {
 		w.weighMeans(c, b)
 		return w
 	}
