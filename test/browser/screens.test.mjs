@@ -235,6 +235,12 @@ test("keys go places, search finds, help helps", async () => {
   await p.keyboard.press("?");
   await p.getByRole("dialog").getByText("Keyboard").waitFor();
   await p.keyboard.press("Escape");
+  await p.getByRole("dialog").waitFor({ state: "hidden" });
+  await p.goto(server.url + "/services");
+  await p.locator(".table tbody tr").nth(1).waitFor();
+  await p.keyboard.press("j");
+  await p.keyboard.press("ArrowDown");
+  assert.equal(await p.evaluate(() => [...document.querySelectorAll("tbody tr")].indexOf(document.activeElement.closest("tr"))), 1);
   assert.deepEqual(p.problems, []);
   await p.close();
 });
@@ -249,6 +255,66 @@ test("what is missing or unreachable says what to do", async () => {
   await p.route("**/v1/flags", (r) => r.abort());
   await p.goto(server.url + "/flags");
   await p.getByText("tidegate serve").waitFor();
+  await p.close();
+});
+
+test("it says when it is not live, and is live again by itself", async () => {
+  const p = await browser.newPage();
+  await p.route("**/v1/stream", (r) => r.abort());
+  await p.goto(server.url + "/flags");
+  await p.locator(".live[data-state=lost]", { hasText: "Not live" }).waitFor();
+  await p.unroute("**/v1/stream");
+  await p.locator(".live[data-state=live]", { hasText: "Live" }).waitFor();
+  await p.close();
+});
+
+test("a run is rejected for training, and pinned as the reference", async () => {
+  const v = await noGo();
+  const p = await page(`/validations/${v.id}`);
+  const act = async (button, confirm) => {
+    await p.getByRole("button", { name: button, exact: true }).click();
+    const dialog = p.getByRole("dialog");
+    await dialog.getByLabel("Who").fill("mara");
+    await dialog.getByLabel("Reason").fill("browser test");
+    await dialog.getByRole("button", { name: confirm }).click();
+    await dialog.waitFor({ state: "hidden" });
+  };
+  await act("Reject for training", `Reject #${v.number}`);
+  await p.getByText("rejected for training").first().waitFor();
+  await act("Take rejection back", `Reset #${v.number}`);
+  await p.getByText("rejected for training").first().waitFor({ state: "hidden" });
+  const passed = (await get("/v1/guardians/checkout/validations?limit=60")).validations.find((v) => v.status === "pass");
+  await p.goto(`${server.url}/validations/${passed.id}`);
+  if (!passed.pinned) {
+    await act("Pin as reference", `Pin #${passed.number}`);
+    await p.getByText("★ reference").first().waitFor();
+    await act("Unpin", `Unpin #${passed.number}`);
+    await p.getByRole("button", { name: "Pin as reference" }).waitFor();
+  }
+  assert.deepEqual(p.problems, []);
+  await p.close();
+});
+
+test("a load test is started, and the workflow that follows is there to read", { skip: !!process.env.TIDEGATE_MOCK && "the mock runs nothing" }, async () => {
+  const p = await page("/loadtests");
+  await p.getByTestId("loadtest").filter({ hasText: "acceptance" }).getByRole("button", { name: "Start" }).click();
+  const dialog = p.getByRole("dialog");
+  await dialog.getByLabel("Who").fill("mara");
+  await dialog.getByRole("button", { name: "Start acceptance" }).click();
+  await dialog.waitFor({ state: "hidden" });
+  await p.locator("tr", { hasText: "acceptance" }).filter({ hasText: /Running|Finished/ }).first().waitFor();
+  await p.locator("tr", { hasText: "Finished" }).first().waitFor({ timeout: 30_000 });
+  await p.goto(server.url + "/workflows");
+  const run = p.getByTestId("workflow-run").first();
+  await run.waitFor({ timeout: 30_000 });
+  await run.getByRole("link").first().click();
+  const step = p.getByTestId("step").first();
+  await step.locator("[data-tone=pass]", { hasText: "Done" }).waitFor({ timeout: 45_000 });
+  assert.match(await step.innerText(), /verdict/);
+  await step.getByRole("link", { name: "Open the validation" }).first().click();
+  await p.waitForURL("**/validations/**");
+  await p.getByTestId("headline").waitFor();
+  assert.deepEqual(p.problems, []);
   await p.close();
 });
 

@@ -11,7 +11,7 @@ import { router } from "./app";
 
 const theme = createTheme({
   primaryColor: "teal",
-  primaryShade: { light: 9, dark: 7 },
+  primaryShade: { light: 9, dark: 9 },
   defaultRadius: "sm",
   fontFamily: "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif",
   fontFamilyMonospace: "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace",

@@ -27,6 +27,7 @@ export default function ChangesPage() {
   const q = useEvents({ kind: value("kind"), type: value("type"), service: value("service"), environment: value("environment"), who: value("who"), key: value("key"), correlation: value("correlation"), from: value("from"), to: value("to"), before: value("before"), limit: 50 });
   const services = useServices().data?.services ?? [];
   const selected = value("id");
+  const undone = new Set((q.data?.events ?? []).map((e) => e.undoOf));
   return (
     <Page title="Changes" lead="Deployments, flags, configuration, tests, verdicts and actions, on one line of time.">
       <div className="filters">
@@ -56,7 +57,8 @@ export default function ChangesPage() {
                         e={e}
                         actions={
                           <div className="event-actions">
-                            {e.undo && <Button size="compact-xs" variant="default" onClick={() => setAct(undoAct(e))}>Undo</Button>}
+                            {undone.has(e.id) && <span className="tag">undone</span>}
+                            {e.undo && !e.undoOf && !undone.has(e.id) && <Button size="compact-xs" variant="default" onClick={() => setAct(undoAct(e))}>Undo</Button>}
                             <button type="button" className="link" aria-expanded={selected === e.id} onClick={() => set("id", selected === e.id ? "" : e.id)}>{selected === e.id ? "less" : "more"}</button>
                           </div>
                         }

@@ -161,7 +161,7 @@ export function VerdictLine({ v }: { v: Validation }) {
     <li className="verdict-line">
       <Badge look={statusLook(v.status, v.state)} size="sm" />
       <div>
-        <Link to={`/validations/${v.id}`}>{v.headline || v.verdict?.summary || (v.state === "finished" ? "No summary" : "Being looked at")}</Link>
+        <Link className="clamp" to={`/validations/${v.id}`}>{v.headline || v.verdict?.summary || (v.state === "finished" ? "No summary" : "Being looked at")}</Link>
         <div className="dim">
           <Link className="quiet" to={`/guardians/${encodeURIComponent(v.guardian)}`}>{v.guardian}</Link> #{v.number}
           {v.tags?.purpose && <> · {v.tags.purpose}</>} · <Ago at={v.finished ?? v.created} />

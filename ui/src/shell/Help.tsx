@@ -4,7 +4,8 @@ import { places } from "./places";
 const general: [string[], string][] = [
   [["/"], "Search"],
   [["?"], "This help"],
-  [["↑", "↓"], "Move in lists and waterfalls"],
+  [["j", "k"], "Next and previous in a list; then ↑ ↓ too"],
+  [["↑", "↓"], "Move in lists, heatmaps and waterfalls"],
   [["←", "→"], "Move in a heatmap; fold and unfold in a waterfall"],
   [["Enter"], "Open what is selected"],
   [["Esc"], "Close"],
