@@ -53,16 +53,12 @@ func newAdaptive(in *Input, now *reading) (a *adaptive, missing int) {
 	}
 	a.median = medianEstimate(centre)
 	a.addCountChecks(centre)
-	scale, x, ys, noise := a.transformed(centre)
-	spread := ys
-	if reference != nil && trained {
-		_, _, spread, _ = a.transformed(runs)
-	}
+	t := a.transform(centre)
 	if trained {
-		a.checks = append(a.checks, student(scale, x, meanOf(ys), float64(len(ys)), spread, noise))
+		a.checks = append(a.checks, t.student(a.transform(runs).ys))
 	}
 	if now.kind == Value || now.quantile == 0 && now.kind == Distribution || reference != nil && !trained {
-		a.addNoiseCheck(scale, x, ys, noise)
+		a.addNoiseCheck(t)
 	}
 	a.addTolerance()
 	return a, 0
@@ -115,22 +111,17 @@ func (a *adaptive) addCountChecks(runs []Run) {
 	}
 }
 
-func (a *adaptive) addNoiseCheck(s scale, x float64, ys, noise []float64) {
-	k := float64(len(ys))
+func (a *adaptive) addNoiseCheck(t transformed) {
+	k := float64(len(t.ys))
 	var v float64
-	for _, w := range noise[:len(noise)-1] {
+	for _, w := range t.within {
 		v += w / (k * k)
 	}
-	own := noise[len(noise)-1]
-	if v+own == 0 {
+	if v+t.own == 0 {
 		return // points without a known noise
 	}
-	df := a.now.df
-	if math.IsNaN(df) {
-		df = math.Inf(1)
-	}
 	a.checks = append(a.checks, noiseCheck{
-		scale: s, x: x, mean: meanOf(ys), noise: math.Sqrt(v + own), detectNoise: math.Sqrt(own), df: df,
+		scale: t.scale, x: t.x, mean: meanOf(t.ys), noise: math.Sqrt(v + t.own), detectNoise: math.Sqrt(t.own), df: a.now.df,
 	})
 }
 
