@@ -39,6 +39,7 @@ func docsCommand(root *cobra.Command) *cobra.Command {
 			var b strings.Builder
 			b.WriteString("# Command line\n\nWritten by `make docs` from the commands themselves.\n\n" +
 				"Exit codes: 0 pass (or the command did its work), 1 fail, 2 inconclusive or still learning, 3 error.\n")
+			fmt.Fprintf(&b, "\nFlags of every command:\n\n```text\n%s```\n", root.PersistentFlags().FlagUsages())
 			document(&b, root)
 			return os.WriteFile(filepath.Join(args[0], "cli.md"), []byte(b.String()), 0o644)
 		},

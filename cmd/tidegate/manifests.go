@@ -62,6 +62,7 @@ func (c *cli) applyCommand() *cobra.Command {
 // defines: it is tried again as long as others get through. The error joins
 // what was wrong with the files that were refused.
 func applyFiles(ctx context.Context, api *client, files []manifestFile, dryRun bool) (applied []httpapi.Applied, refused error) {
+	applied = []httpapi.Applied{}
 	for len(files) > 0 {
 		var again []manifestFile
 		refused = nil

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -22,10 +23,10 @@ var binary string
 
 // TestMain builds the binary, or takes the one that TIDEGATE_BIN names.
 func TestMain(m *testing.M) {
-	os.Exit(run(m))
+	os.Exit(testAll(m))
 }
 
-func run(m *testing.M) int {
+func testAll(m *testing.M) int {
 	if binary = os.Getenv("TIDEGATE_BIN"); binary == "" {
 		dir, err := os.MkdirTemp("", "tidegate-e2e")
 		if err != nil {
@@ -110,18 +111,36 @@ func (s *server) stop() {
 // cli runs a command of the command line against the server.
 func (s *server) cli(args ...string) (stdout string, code int) {
 	s.t.Helper()
-	cmd := exec.Command(binary, args...)
-	cmd.Env = append(os.Environ(), "TIDEGATE_SERVER=http://"+s.API, "TIDEGATE_WHO=tester")
+	stdout, stderr, code := run(s.t, s.env(), binary, args...)
+	if stderr != "" {
+		s.t.Logf("%v: %s", args, stderr)
+	}
+	return stdout, code
+}
+
+// env makes the command line ask this server.
+func (s *server) env() []string {
+	return []string{"TIDEGATE_SERVER=http://" + s.API, "TIDEGATE_WHO=tester"}
+}
+
+// run runs a program to its end, with env on top of the test's environment but
+// for what is meant for another tidegate.
+func run(t *testing.T, env []string, name string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	for _, e := range os.Environ() {
+		if !strings.HasPrefix(e, "TIDEGATE_") {
+			cmd.Env = append(cmd.Env, e)
+		}
+	}
+	cmd.Env = append(cmd.Env, env...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
 	if _, exited := err.(*exec.ExitError); err != nil && !exited {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
-	if errs.Len() > 0 {
-		s.t.Logf("%v: %s", args, errs.String())
-	}
-	return out.String(), cmd.ProcessState.ExitCode()
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
 // apply puts a manifest into force.
