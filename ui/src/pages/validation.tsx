@@ -93,7 +93,7 @@ function Body({ v, onAct }: { v: Validation; onAct: (a: Act) => void }) {
       </div>
 
       {cause && <CauseCard c={cause} undone={undone} firstFailure={e?.firstFailure} onUndo={undo} />}
-      {(undone.length > 0 || flows.length > 0) && <Done undone={undone} flows={flows} validation={v} />}
+      {(!!undone?.length || flows.length > 0) && <Done undone={undone ?? []} flows={flows} validation={v} />}
 
       {results.length > 0 && (
         <Section title="Objectives">
@@ -140,11 +140,13 @@ function Body({ v, onAct }: { v: Validation; onAct: (a: Act) => void }) {
 
 const worstFirst = (rs: Result[]) => [...rs].sort((a, b) => severity(a.status) - severity(b.status));
 
-/** Events after the verdict that took the cause back. */
-function useUndone(v: Validation, cause: ChangeEvent | undefined): ChangeEvent[] {
+/** Events after the verdict that took the cause back; undefined until it is known. */
+function useUndone(v: Validation, cause: ChangeEvent | undefined): ChangeEvent[] | undefined {
   const from = Math.floor(parseTime(v.window.from) / 1000);
   const q = useEvents({ from, to: Math.floor(Date.now() / 60_000) * 60 + 120, limit: 200, service: cause?.service, kind: cause?.kind === "flag" ? "flag" : undefined }, cause !== undefined);
-  return cause ? (q.data?.events ?? []).filter((e) => e.undoOf === cause.id) : [];
+  if (!cause) return [];
+  if (q.isError) return []; // better an undo too many on offer than none
+  return q.data && (q.data.events ?? []).filter((e) => e.undoOf === cause.id);
 }
 
 function concerns(run: WorkflowRun, v: Validation): boolean {

@@ -10,7 +10,8 @@ import { Ago } from "../parts/time";
 
 interface Props {
   c: Candidate;
-  undone: ChangeEvent[];
+  /** What took it back; undefined while that is not known. */
+  undone: ChangeEvent[] | undefined;
   firstFailure?: string;
   onUndo: (e: ChangeEvent) => void;
   quiet?: boolean;
@@ -41,7 +42,7 @@ export function CauseCard({ c, undone, firstFailure, onUndo, quiet }: Props) {
         <p className="why">{c.why}{quiet && c.score > 0 && <span className="dim"> · score {percent(Math.min(c.score, 1))}</span>}</p>
       </div>
       <div className="cause-act">
-        {undone.length > 0 ? (
+        {undone === undefined ? null : undone.length > 0 ? (
           <span className="undone">↩ Undone <Ago at={undone[0]!.start} /> by {undone[0]!.who || "Tidegate"}</span>
         ) : e.undo ? (
           <Button color="red" variant={quiet ? "default" : "filled"} size="xs" onClick={() => onUndo(e)}>Undo this change</Button>
