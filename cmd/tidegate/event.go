@@ -59,6 +59,7 @@ func (c *cli) eventSend() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
+	f.SortFlags = false
 	f.StringVar(&in.ID, "id", "", "id; makes a repeated call harmless")
 	f.StringVar(&in.Title, "title", "", "what happened, in a few words")
 	f.StringVar(&in.Service, "service", "", "service it happened to")

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -161,6 +162,42 @@ func (s *span) Set(text string) error {
 
 // Type implements pflag.Value.
 func (s *span) Type() string { return "duration" }
+
+// bytesize is a number of bytes as people say it: 512 B, 20 GiB.
+type bytesize int64
+
+const bytePrefixes = "KMGT"
+
+// String implements pflag.Value and fmt.Stringer.
+func (b bytesize) String() string {
+	v, prefix := float64(b), -1
+	for ; v >= 1024 && prefix < len(bytePrefixes)-1; prefix++ {
+		v /= 1024
+	}
+	if prefix < 0 {
+		return fmt.Sprintf("%d B", int64(b))
+	}
+	return fmt.Sprintf("%.3g %ciB", v, bytePrefixes[prefix])
+}
+
+// Set implements pflag.Value.
+func (b *bytesize) Set(text string) error {
+	number, factor := strings.TrimSuffix(text, "B"), 1.0
+	for i, prefix := range bytePrefixes {
+		if rest, ok := strings.CutSuffix(number, string(prefix)+"i"); ok {
+			number, factor = rest, math.Pow(1024, float64(i+1))
+		}
+	}
+	v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	if v *= factor; err != nil || !(v >= 0 && v < math.MaxInt64) {
+		return fmt.Errorf("%q is not a size: expected for example 500MiB or 20GiB", text)
+	}
+	*b = bytesize(v)
+	return nil
+}
+
+// Type implements pflag.Value.
+func (*bytesize) Type() string { return "size" }
 
 func dash(s string) string {
 	if s == "" {

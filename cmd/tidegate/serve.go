@@ -50,6 +50,7 @@ request to the API needs one of the tokens.`,
 		},
 	}
 	f := cmd.Flags()
+	f.SortFlags = false
 	f.StringVar(&cfg.Dir, "data", envOr("TIDEGATE_DATA", "tidegate-data"), "data directory (TIDEGATE_DATA)")
 	f.StringVar(&cfg.State, "state", os.Getenv("TIDEGATE_STATE"), "state store, sqlite://PATH or postgres://…; default SQLite in the data directory (TIDEGATE_STATE)")
 	f.StringVar(&cfg.Manifests, "manifests", os.Getenv("TIDEGATE_MANIFESTS"), "directory of manifests to apply and watch (TIDEGATE_MANIFESTS)")
@@ -64,11 +65,11 @@ request to the API needs one of the tokens.`,
 	f.StringVar(&tokens, "tokens-file", os.Getenv("TIDEGATE_TOKENS_FILE"), "file with the accepted tokens, one a line (or TIDEGATE_TOKENS)")
 	r := &cfg.Retention
 	f.Var((*span)(&r.TracesAge), "traces-age", "keep traces this long")
-	f.Int64Var(&r.TracesBytes, "traces-bytes", r.TracesBytes, "keep at most this many bytes of traces")
+	f.Var((*bytesize)(&r.TracesBytes), "traces-bytes", "keep at most this much of traces")
 	f.Var((*span)(&r.LogsAge), "logs-age", "keep logs this long")
-	f.Int64Var(&r.LogsBytes, "logs-bytes", r.LogsBytes, "keep at most this many bytes of logs")
+	f.Var((*bytesize)(&r.LogsBytes), "logs-bytes", "keep at most this much of logs")
 	f.Var((*span)(&r.MetricsAge), "metrics-age", "keep metrics this long")
-	f.Int64Var(&r.MetricsBytes, "metrics-bytes", r.MetricsBytes, "keep at most this many bytes of metrics")
+	f.Var((*bytesize)(&r.MetricsBytes), "metrics-bytes", "keep at most this much of metrics")
 	f.StringVar(&readyFile, "ready-file", "", "file to write the addresses to, as JSON, once the server is ready")
 	f.StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&logFormat, "log-format", "text", "text or json")

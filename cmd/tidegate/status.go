@@ -79,7 +79,7 @@ func showStatus(w io.Writer, base string, s httpapi.Status, d details) {
 				row(l.name, l.Error)
 				continue
 			}
-			row(l.name, l.n, size(l.Bytes), ago(l.Oldest), ago(l.Newest))
+			row(l.name, l.n, bytesize(l.Bytes), ago(l.Oldest), ago(l.Newest))
 		}
 	})
 	in := d.Ingest
@@ -92,17 +92,4 @@ func showStatus(w io.Writer, base string, s httpapi.Status, d details) {
 	}
 	fmt.Fprintf(w, "\nOTLP   grpc %s, http %s\nflags  flagd %s, sync %s, OFREP http://%s\n",
 		d.Listen.OTLPGRPC, d.Listen.OTLPHTTP, d.Listen.FlagEvaluation, d.Listen.FlagSync, d.Listen.OFREP)
-}
-
-// size is a number of bytes as people say it.
-func size(n int64) string {
-	const unit = 1024
-	if n < unit {
-		return fmt.Sprintf("%d B", n)
-	}
-	v, prefix := float64(n)/unit, 0
-	for ; v >= unit; prefix++ {
-		v /= unit
-	}
-	return fmt.Sprintf("%.3g %ciB", v, "KMGTP"[prefix])
 }

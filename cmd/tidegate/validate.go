@@ -77,6 +77,7 @@ Exit code: 0 pass (or warn), 1 fail, 2 inconclusive or still learning, 3 error.`
 		},
 	}
 	f := cmd.Flags()
+	f.SortFlags = false
 	f.Var(&last, "last", "length of the window that ends now; this is the default, with 1m")
 	f.Var(&next, "next", "length of the window that begins now")
 	f.StringVar(&from, "from", "", "begin of the window, RFC 3339")
