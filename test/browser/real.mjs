@@ -83,6 +83,9 @@ export async function startReal() {
     { stdio: ["ignore", "inherit", "inherit"] },
   );
   const exited = new Promise((resolve) => child.once("exit", resolve));
+  // Whatever ends this process takes the server along.
+  process.once("exit", () => child.kill("SIGKILL"));
+  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
   const stop = async () => {
     child.kill("SIGTERM");
     await exited;
