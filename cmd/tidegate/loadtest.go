@@ -38,7 +38,7 @@ func (c *cli) loadTestList() *cobra.Command {
 						if t.Last != nil {
 							last, when = string(t.Last.State), ago(t.Last.Started)
 						}
-						row(t.Test.Name, t.Test.Target, dash(t.Test.Purpose), duration(t.Test.Duration), last, when)
+						row(t.Test.Name, t.Test.Target, dash(t.Test.Purpose), measured(t.Test.Duration), last, when)
 					}
 				})
 			})
@@ -142,7 +142,7 @@ func (c *cli) loadTestRuns() *cobra.Command {
 						if res == nil {
 							res = &loadtest.Result{}
 						}
-						row(ago(r.Started), r.Test, dash(r.Purpose), r.State, res.Requests, res.Failures, duration(res.P90), r.ID)
+						row(ago(r.Started), r.Test, dash(r.Purpose), r.State, res.Requests, res.Failures, measured(res.P90), r.ID)
 					}
 				})
 			})

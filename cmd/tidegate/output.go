@@ -82,7 +82,7 @@ func ago(t time.Time) string {
 	if t.IsZero() {
 		return "-"
 	}
-	d := time.Since(t)
+	d := max(time.Since(t), 0) // clocks differ
 	switch {
 	case d < time.Minute:
 		return fmt.Sprintf("%d s ago", int(d.Seconds()))
@@ -130,8 +130,6 @@ func quantity(n judge.Number, unit string) string {
 // duration rounds to what matters and leaves out what is zero: 1m, not 1m0s.
 func duration(d time.Duration) string {
 	switch {
-	case d == 0:
-		return "-"
 	case d >= time.Second:
 		d = d.Round(10 * time.Millisecond)
 	case d >= time.Millisecond:
@@ -147,11 +145,24 @@ func duration(d time.Duration) string {
 	return text
 }
 
+// measured is a duration, or a dash when there is none.
+func measured(d time.Duration) string {
+	if d == 0 {
+		return "-"
+	}
+	return duration(d)
+}
+
 // span is a duration on the command line, as manifests have it: 90s, 5m, 2d.
 type span time.Duration
 
 // String implements pflag.Value.
-func (s *span) String() string { return duration(time.Duration(*s)) }
+func (s *span) String() string {
+	if *s == 0 {
+		return "" // not given
+	}
+	return duration(time.Duration(*s))
+}
 
 // Set implements pflag.Value.
 func (s *span) Set(text string) error {

@@ -27,7 +27,7 @@ func TestQuantity(t *testing.T) {
 
 func TestDuration(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		0: "-", 1234567 * time.Nanosecond: "1.23ms", 1234567890 * time.Nanosecond: "1.23s", time.Minute: "1m", 90 * time.Second: "1m30s",
+		0: "0s", 1234567 * time.Nanosecond: "1.23ms", 1234567890 * time.Nanosecond: "1.23s", time.Minute: "1m", 90 * time.Second: "1m30s",
 		10 * time.Second: "10s", 20 * time.Minute: "20m", time.Hour: "1h", 36 * time.Hour: "36h", time.Hour + time.Second: "1h0m1s", 744 * time.Hour: "744h",
 	} {
 		if got := duration(d); got != want {

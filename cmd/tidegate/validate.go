@@ -122,12 +122,13 @@ func showResults(w io.Writer, v *judge.Verdict) {
 			row(r.Name, statusText(r.Status), quantity(r.Estimate, r.Unit), likely, quantity(limit, r.Unit), fmt.Sprintf("%.0f", r.N))
 		}
 	})
+	gap := "\n"
 	for _, r := range v.Results {
 		if r.Why != "" && r.Status != judge.StatusPass && r.Status != judge.StatusInfo {
-			fmt.Fprintf(w, "\n%s %s: %s", symbols[r.Status], r.Name, r.Why)
+			fmt.Fprintf(w, "%s%s %s: %s\n", gap, symbols[r.Status], r.Name, r.Why)
+			gap = ""
 		}
 	}
-	fmt.Fprintln(w)
 }
 
 func showEvidence(w io.Writer, v *guardian.Validation) {

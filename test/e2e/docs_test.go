@@ -65,6 +65,7 @@ var skipped = map[string]string{
 	"export OTEL_EXPORTER_OTLP_":       "read by the SDK of the reader's service",
 	"export OTEL_RESOURCE_ATTRIBUTES=": "read by the SDK of the reader's service",
 	"export OTEL_BSP_SCHEDULE_DELAY=":  "read by the SDK of the reader's service",
+	"export PATH=":                     "tidegate is found already",
 }
 
 // reader follows a page in a directory of their own.
