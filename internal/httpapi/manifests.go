@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"strings"
 
@@ -105,5 +104,5 @@ func (a *server) schema(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/schema+json")
-	_, _ = io.WriteString(w, string(doc))
+	_, _ = w.Write(doc)
 }

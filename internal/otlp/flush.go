@@ -113,7 +113,7 @@ func (m *spanMetrics) write(ctx context.Context, store Metrics, p page) error {
 		}
 	}
 	app := store.Appender(ctx)
-	mark := labels.FromStrings(labels.MetricName, metricSettled)
+	mark := labels.FromStrings(model.MetricNameLabel, metricSettled)
 	if err := appendSample(app, &column{name: metricSettled, labels: mark}, end, float64(end)/1000, nil); err != nil {
 		return errors.Join(fmt.Errorf("span metrics: %w", err), app.Rollback())
 	}

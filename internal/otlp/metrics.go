@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/config"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
@@ -161,7 +162,7 @@ func (t *tolerant) Append(ref storage.SeriesRef, ls labels.Labels, st, ts int64,
 // leaveOut notes a sample as rejected. Samples that the translation itself
 // adds (target_info) are not the sender's.
 func (t *tolerant) leaveOut(ls labels.Labels, why error) error {
-	if ls.Get(labels.MetricName) != "target_info" {
+	if ls.Get(model.MetricNameLabel) != "target_info" {
 		t.points++
 		t.out.reject(fmt.Sprintf("%s: %s", ls, why))
 	}

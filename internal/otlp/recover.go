@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
@@ -45,7 +46,7 @@ func (m *spanMetrics) restore(ctx context.Context, store Metrics, now time.Time)
 
 // lastMark returns the value of the last mark; it looks near before far.
 func lastMark(ctx context.Context, store Metrics, now time.Time) (mark float64, ok bool, err error) {
-	matcher := labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, metricSettled)
+	matcher := labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, metricSettled)
 	for _, back := range []time.Duration{time.Hour, 24 * time.Hour, 10 * 365 * 24 * time.Hour} {
 		err = lastSamples(ctx, store, now.Add(-back), now.Add(time.Hour), matcher,
 			func(_ labels.Labels, _ int64, v float64, _ *histogram.Histogram) { mark, ok = v, true })
@@ -59,11 +60,11 @@ func lastMark(ctx context.Context, store Metrics, now time.Time) (mark float64, 
 // restoreSeries reads the counters as of the last settled slot.
 func (m *spanMetrics) restoreSeries(ctx context.Context, store Metrics) error {
 	to := m.slotEnd(m.settled)
-	names := labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName,
+	names := labels.MustNewMatcher(labels.MatchRegexp, model.MetricNameLabel,
 		telemetry.MetricDuration+"|"+telemetry.MetricGraphDuration+"|"+telemetry.MetricGraphFailed)
 	failed := map[edgeKey]uint64{}
 	err := lastSamples(ctx, store, to.Add(-idle), to, names, func(ls labels.Labels, t int64, v float64, h *histogram.Histogram) {
-		switch name := ls.Get(labels.MetricName); {
+		switch name := ls.Get(model.MetricNameLabel); {
 		case name == telemetry.MetricGraphFailed:
 			failed[edgeOf(ls)] = uint64(v)
 		case h == nil || h.Schema != schema:

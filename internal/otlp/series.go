@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 
@@ -31,7 +32,7 @@ type column struct {
 
 func newColumn(name string, pairs ...string) column {
 	b := labels.NewScratchBuilder(1 + len(pairs)/2)
-	b.Add(labels.MetricName, name)
+	b.Add(model.MetricNameLabel, name)
 	for i := 0; i < len(pairs); i += 2 {
 		if pairs[i+1] != "" {
 			b.Add(pairs[i], pairs[i+1])

@@ -37,11 +37,11 @@ func ask(t *testing.T, h http.Handler, path string, form url.Values) (int, strin
 
 func apiFixture(t *testing.T) http.Handler {
 	db := open(t)
-	put(t, db, map[string]string{labels.MetricName: "up", "job": "a"}, 0, 1, 10, 1)
-	put(t, db, map[string]string{labels.MetricName: "up", "job": "b"}, 0, 0, 10, 0.5)
+	put(t, db, map[string]string{model.MetricNameLabel: "up", "job": "a"}, 0, 1, 10, 1)
+	put(t, db, map[string]string{model.MetricNameLabel: "up", "job": "b"}, 0, 0, 10, 0.5)
 	put(t, db, durations("op"), 0, native(0, 1, 1, 3))
 	app := db.Appender(t.Context())
-	if _, err := app.Append(0, labels.FromStrings(labels.MetricName, "orders_total"), 0, at(0).UnixMilli(), 1, nil, nil, storage.AOptions{
+	if _, err := app.Append(0, labels.FromStrings(model.MetricNameLabel, "orders_total"), 0, at(0).UnixMilli(), 1, nil, nil, storage.AOptions{
 		MetricFamilyName: "orders_total", Metadata: metadata.Metadata{Type: model.MetricTypeCounter, Help: "Orders.", Unit: "1"},
 	}); err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/tsdb/chunks"
 
@@ -25,7 +26,7 @@ func (l *seriesLimit) PreCreation(ls labels.Labels) error {
 		return nil
 	}
 	room := limit
-	if name := ls.Get(labels.MetricName); strings.HasPrefix(name, "traces_") || strings.HasPrefix(name, "tidegate_") {
+	if name := ls.Get(model.MetricNameLabel); strings.HasPrefix(name, "traces_") || strings.HasPrefix(name, "tidegate_") {
 		room *= 2
 	}
 	if l.live.Load() >= room {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
@@ -73,7 +74,7 @@ func toFloat(v any) float64 {
 
 func calls(status, operation string) map[string]string {
 	return map[string]string{
-		labels.MetricName:        telemetry.MetricCalls,
+		model.MetricNameLabel:    telemetry.MetricCalls,
 		telemetry.LabelService:   "checkout",
 		telemetry.LabelOperation: operation,
 		telemetry.LabelKind:      telemetry.LabelKindServer,
@@ -233,7 +234,7 @@ func native(schema int32, values ...float64) *histogram.Histogram {
 
 func durations(operation string) map[string]string {
 	series := calls("STATUS_CODE_UNSET", operation)
-	series[labels.MetricName] = telemetry.MetricDuration
+	series[model.MetricNameLabel] = telemetry.MetricDuration
 	return series
 }
 
@@ -285,7 +286,7 @@ func TestDistribution(t *testing.T) {
 
 func TestValues(t *testing.T) {
 	db := open(t)
-	gauge := map[string]string{labels.MetricName: "cpu", "pod": "a"}
+	gauge := map[string]string{model.MetricNameLabel: "cpu", "pod": "a"}
 	put(t, db, gauge, 1, 10, 5, 20)
 	promql := func(expr string) judge.Sample {
 		return read(t, sampler(t, db), guardian.Indicator{PromQL: expr, Unit: "%"}, 0, 10, 4*time.Second)
@@ -308,7 +309,7 @@ func TestValues(t *testing.T) {
 	if s := promql("missing"); fmt.Sprint(values(s)) != "[NaN NaN NaN]" || s.Err != "" {
 		t.Errorf("no data is no error: %+v", s)
 	}
-	put(t, db, map[string]string{labels.MetricName: "cpu", "pod": "b"}, 5, 1)
+	put(t, db, map[string]string{model.MetricNameLabel: "cpu", "pod": "b"}, 5, 1)
 	for expr, want := range map[string]string{"cpu": "several series", "cpu[5m]": "range vector", "cpu{": "query", `"text"`: "string"} {
 		if s := promql(expr); !strings.Contains(s.Err, want) || len(s.Slices) > 0 {
 			t.Errorf("%s: %+v, want an error with %q", expr, s, want)

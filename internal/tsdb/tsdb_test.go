@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 
@@ -36,7 +37,7 @@ func writeForever(dir string) error {
 	}
 	for i := range 1_000_000 {
 		app := db.Appender(context.Background())
-		ls := labels.FromStrings(labels.MetricName, "written", "n", strconv.Itoa(i%7))
+		ls := labels.FromStrings(model.MetricNameLabel, "written", "n", strconv.Itoa(i%7))
 		if _, err := app.Append(0, ls, 0, at(float64(i)).UnixMilli(), float64(i), nil, nil, storage.AOptions{}); err != nil {
 			return err
 		}
@@ -127,7 +128,7 @@ func TestSeriesAreLimited(t *testing.T) {
 	}
 	write := func(db *DB, name string, seconds float64) error {
 		app := db.Appender(t.Context())
-		if _, err := app.Append(0, labels.FromStrings(labels.MetricName, name), 0, at(seconds).UnixMilli(), 1, nil, nil, storage.AOptions{}); err != nil {
+		if _, err := app.Append(0, labels.FromStrings(model.MetricNameLabel, name), 0, at(seconds).UnixMilli(), 1, nil, nil, storage.AOptions{}); err != nil {
 			return errors.Join(err, app.Rollback())
 		}
 		return app.Commit()
@@ -168,7 +169,7 @@ func TestQueriesAreLimited(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	put(t, db, map[string]string{labels.MetricName: "x"}, 0, 1)
+	put(t, db, map[string]string{model.MetricNameLabel: "x"}, 0, 1)
 	if _, err := db.QueryRange(t.Context(), "x", at(0), at(100), time.Second); !fault.Is(err, fault.KindInvalid) {
 		t.Errorf("too many samples: %v", err)
 	}
