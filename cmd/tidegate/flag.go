@@ -33,13 +33,20 @@ func (c *cli) flagList() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List flags with the variant in force", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, flags, err := c.flags(cmd)
+			api, err := c.client()
 			if err != nil {
 				return err
 			}
-			return c.show(cmd, flags, func(w io.Writer) {
+			answer, err := get[httpapi.FlagList](cmd.Context(), api, "/v1/flags", nil)
+			if err != nil {
+				return err
+			}
+			for _, p := range answer.Problems {
+				fmt.Fprintf(cmd.ErrOrStderr(), "refused, what was defined before stays in force: %s\n", p)
+			}
+			return c.show(cmd, answer.Flags, func(w io.Writer) {
 				table(w, "SET\tKEY\tVARIANT\tVARIANTS\tSTATE\tAFFECTS\tCHANGED BY", "no flags yet: define some in a FlagSet, see tidegate apply --help", func(row func(...any)) {
-					for _, f := range flags {
+					for _, f := range answer.Flags {
 						by := "-"
 						if f.Override != nil {
 							by = f.Override.Who + ", " + ago(f.Override.At) + ": " + f.Override.Reason

@@ -72,7 +72,10 @@ func applyFiles(ctx context.Context, api *client, files []manifestFile, dryRun b
 				return applied, err
 			}
 			if err != nil {
-				again, refused = append(again, f), errors.Join(refused, fmt.Errorf("%s: %w", f.name, err))
+				if !strings.HasPrefix(err.Error(), f.name+":") {
+					err = fmt.Errorf("%s: %w", f.name, err)
+				}
+				again, refused = append(again, f), errors.Join(refused, err)
 			}
 			applied = append(applied, answer.Applied...)
 		}

@@ -2,8 +2,14 @@ package manifest
 
 import (
 	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/tidegate-io/tidegate/flag"
 )
 
 // FlagSet is the spec of kind FlagSet: where flag definitions in flagd's JSON
@@ -46,6 +52,23 @@ func (f *Definitions) fromNode(d *decoder, n *yaml.Node, path string) {
 func (f *FlagSet) check(c *checker) {
 	if (len(f.Files) == 0) == (len(f.Flags) == 0) {
 		c.errorf("expected either files or flags")
+	}
+	for _, key := range slices.Sorted(maps.Keys(f.Flags)) {
+		f.Flags.check(c.at("flags.%s", key), key)
+	}
+}
+
+// check reports what flagd would refuse of one flag.
+func (f Definitions) check(c *checker, key string) {
+	doc, err := (&FlagSet{Flags: Definitions{key: f[key]}}).FlagdJSON()
+	if err == nil {
+		err = flag.Check("flags", doc)
+	}
+	var wrong *flag.DefinitionError
+	if errors.As(err, &wrong) {
+		c.errorf("%s", strings.TrimPrefix(strings.TrimPrefix(wrong.Reason, "flags."+key+"."), "flags."+key+": "))
+	} else if err != nil {
+		c.errorf("%v", err)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/prometheus/promql/parser"
+
 	"github.com/tidegate-io/tidegate/entity"
 	"github.com/tidegate-io/tidegate/fault"
 	"github.com/tidegate-io/tidegate/guardian"
@@ -195,6 +197,23 @@ func (o *Objective) check(c *checker) {
 		if n != 1 {
 			c.at("indicator").errorf("expected exactly one of latency, errorRate, throughput and promql, found %d", n)
 		}
+		checkPromQL(c.at("indicator.promql"), i.PromQL)
+	}
+}
+
+// checkPromQL reports a query that does not parse, or whose result has no
+// number at a time.
+func checkPromQL(c *checker, query string) {
+	if query == "" {
+		return
+	}
+	expr, err := parser.NewParser(parser.Options{}).ParseExpr(query)
+	if err != nil {
+		c.errorf("no PromQL: %v", err)
+		return
+	}
+	if t := expr.Type(); t != parser.ValueTypeVector && t != parser.ValueTypeScalar {
+		c.errorf("the query's result is a %s, expected numbers, for example rate(…) or sum(…)", parser.DocumentedType(t))
 	}
 }
 

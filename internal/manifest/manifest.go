@@ -159,13 +159,22 @@ func parseDocument(source string, root *yaml.Node, opts Options) (Object, Errors
 	if len(d.errs) > 0 {
 		return Object{}, d.errs
 	}
-	if e.APIVersion != APIVersion {
+	if e.APIVersion == "" {
+		d.errorAt("apiVersion", "is missing: expected %s", APIVersion)
+	} else if e.APIVersion != APIVersion {
 		d.errorAt("apiVersion", "expected %s, found %q", APIVersion, e.APIVersion)
 	}
-	if !nameRE.MatchString(e.Metadata.Name) {
+	switch {
+	case e.Metadata.Name == "":
+		d.errorAt("metadata.name", "is missing: expected lower-case letters, digits, dashes and dots, at most 63 characters")
+	case !nameRE.MatchString(e.Metadata.Name):
 		d.errorAt("metadata.name", "%q is not a name: expected lower-case letters, digits, dashes and dots, at most 63 characters", e.Metadata.Name)
 	}
 	make, ok := kinds[e.Kind]
+	if e.Kind == "" {
+		d.errorAt("kind", "is missing: expected one of %s", strings.Join(Kinds(), ", "))
+		return Object{}, d.errs
+	}
 	if !ok {
 		d.errorAt("kind", "unknown kind %q%s; known kinds are %s", e.Kind, didYouMean(e.Kind, Kinds()), strings.Join(Kinds(), ", "))
 		return Object{}, d.errs

@@ -114,6 +114,17 @@ func TestMistakes(t *testing.T) {
 		"bad name": {
 			"apiVersion: tidegate.dev/v1\nkind: Guardian\nmetadata: {name: My Guard}\nspec: {template: golden-signals, target: {service: s}}\n",
 			[]string{`metadata.name: "My Guard" is not a name`}},
+		"nothing said": {
+			"{}\n", []string{`apiVersion: is missing: expected tidegate.dev/v1`, `kind: is missing: expected one of FlagSet, Guardian`, `metadata.name: is missing`}},
+		"a query that does not parse": {
+			guardianWith("name: x\nindicator: {promql: 'sum(rate(x[1m])'}\nfail: '> 1'"),
+			[]string{`8:27: spec.objectives[0].indicator.promql: no PromQL`, `unclosed left parenthesis`}},
+		"a query without a number": {
+			guardianWith("name: x\nindicator: {promql: 'x[1m]'}\nfail: '> 1'"),
+			[]string{`spec.objectives[0].indicator.promql: the query's result is a range vector, expected numbers`}},
+		"flags that flagd would refuse": {
+			"apiVersion: tidegate.dev/v1\nkind: FlagSet\nmetadata: {name: f}\nspec:\n  flags:\n    a: {stat: ENABLED}\n    b: {state: ENABLED, variants: {\"on\": true}, defaultVariant: \"of\"}\n",
+			[]string{`6:8: spec.flags.a: state: expected ENABLED or DISABLED`, `7:8: spec.flags.b: defaultVariant: `}},
 		"bad limit": {
 			guardianWith("name: x\nindicator: {latency: {}}\nfail: 200ms"),
 			[]string{`9:13: spec.objectives[0].fail: "200ms" is not a limit`}},
@@ -162,6 +173,15 @@ func TestMistakes(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestKind(t *testing.T) {
+	if k, err := Kind("loadtest"); err != nil || k != "LoadTest" {
+		t.Errorf("%q %v", k, err)
+	}
+	if _, err := Kind("Gardian"); !fault.Is(err, fault.KindNotFound) || !strings.Contains(err.Error(), `did you mean "Guardian"?`) {
+		t.Errorf("%v", err)
 	}
 }
 

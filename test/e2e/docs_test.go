@@ -50,6 +50,35 @@ func TestDocs(t *testing.T) {
 	}
 }
 
+var link = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+
+// TestDocsLinks: every link and picture within the repository is there.
+func TestDocsLinks(t *testing.T) {
+	var pages []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md"} {
+		found, err := filepath.Glob("../../" + pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, found...)
+	}
+	n := 0
+	for _, page := range pages {
+		raw, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(string(raw), -1) {
+			if n++; !exists(filepath.Join(filepath.Dir(page), m[1])) {
+				t.Errorf("%s: nothing at %s", page, m[1])
+			}
+		}
+	}
+	if n < 10 {
+		t.Errorf("only %d links: are they still found?", n)
+	}
+}
+
 // skipped are commands that are not run here, by their beginning, each with
 // the reason.
 var skipped = map[string]string{
