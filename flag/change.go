@@ -47,6 +47,9 @@ func (m *Manager) Set(ctx context.Context, c Change) (Flag, change.Event, error)
 		return m.unchanged(ctx, f)
 	}
 	a := m.audit(f, c)
+	if err := reportable(f, a); err != nil {
+		return Flag{}, change.Event{}, err
+	}
 	o := Override{Set: f.Set, Key: f.Key, Variant: c.Variant, Who: c.Who, Reason: c.Reason, At: a.At, EventID: a.EventID}
 	applied, err := m.store.SetOverride(ctx, o, a, c.IdempotencyKey)
 	if err != nil {
@@ -79,6 +82,9 @@ func (m *Manager) Clear(ctx context.Context, set, key, who, reason string) (Flag
 	}
 	a := m.audit(f, Change{Variant: f.SourceVariant, Who: who, Reason: reason})
 	a.Note = "runtime change cleared, the source decides"
+	if err := reportable(f, a); err != nil {
+		return Flag{}, change.Event{}, err
+	}
 	if err := m.store.ClearOverride(ctx, f.Set, f.Key, a); err != nil {
 		return Flag{}, change.Event{}, fmt.Errorf("clearing the runtime change of flag %s: %w", f.Key, err)
 	}
@@ -99,6 +105,13 @@ func checkChange(f Flag, c Change) error {
 		return fault.Conflict("flag %s is DISABLED in %s, so a change of its variant would have no effect", f.Key, f.Source)
 	}
 	return nil
+}
+
+// reportable checks the event of a change before the change is stored: one that
+// could never be reported would be in the way of everything that comes after.
+func reportable(f Flag, a Audit) error {
+	e := runtimeEvent(f, a)
+	return e.Validate()
 }
 
 // eventID is the ID of the event that reports a change. It follows from the

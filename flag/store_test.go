@@ -95,6 +95,9 @@ func (d *disk) Record(_ context.Context, e change.Event) (change.Event, error) {
 	if d.failRecord != nil {
 		return change.Event{}, d.failRecord
 	}
+	if err := e.Validate(); err != nil { // as change.Log does
+		return change.Event{}, err
+	}
 	for _, old := range d.events {
 		if old.ID == e.ID {
 			return old, nil
