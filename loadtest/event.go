@@ -20,7 +20,7 @@ func StartedEvent(r Run) change.Event {
 }
 
 // EndedEvent is the event that reports the end of r: test.finished when it
-// did its work, test.aborted otherwise. Its duration property is the judged
+// did its work, test.aborted otherwise; who cancelled it did that. Its duration property is the judged
 // window: the time from start to finish.
 func EndedEvent(r Run) change.Event {
 	typ := change.TypeTestFinished
@@ -29,6 +29,9 @@ func EndedEvent(r Run) change.Event {
 	}
 	e := r.event(typ, string(r.State))
 	e.Start, e.End = r.Finished, r.Finished
+	if r.State == StateCancelled {
+		e.Who, e.Reason = r.CancelledBy, r.CancelReason
+	}
 	p := e.Properties
 	p["started"] = r.Started.UTC().Format(time.RFC3339Nano)
 	p["duration"] = r.Finished.Sub(r.Started).Round(time.Millisecond).String()

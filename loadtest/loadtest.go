@@ -99,7 +99,10 @@ type Run struct {
 	Started  time.Time  `json:"started"`
 	Finished time.Time  `json:"finished,omitzero"`
 	Error    string     `json:"error,omitempty"`
-	Result   *Result    `json:"result,omitempty"`
+	// CancelledBy and CancelReason: who ended it early, as they said.
+	CancelledBy  string  `json:"cancelledBy,omitempty"`
+	CancelReason string  `json:"cancelReason,omitempty"`
+	Result       *Result `json:"result,omitempty"`
 	// Output is the end of a command's output.
 	Output string `json:"output,omitempty"`
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -79,8 +80,11 @@ type execution struct {
 
 	mu        sync.Mutex
 	run       Run // with the result so far
-	cancelled bool
+	cancelled *cancellation
 }
+
+// cancellation is who ended a run early, and why.
+type cancellation struct{ who, reason string }
 
 // NewRunner returns a Runner; Store, Recorder and both tools are required.
 func NewRunner(cfg Config) (*Runner, error) {
@@ -149,11 +153,16 @@ func (r *Runner) repairRun(ctx context.Context, run Run) (err error) {
 	case run.State == StateRunning:
 		run.State, run.Finished = StateLost, r.cfg.Now().UTC()
 		run.Error = "the server stopped during the run"
-		return r.conclude(ctx, run)
+		err = r.conclude(ctx, run)
 	case r.cfg.Now().Sub(run.Finished) < repairAge:
-		return r.record(ctx, EndedEvent(run))
+		err = r.record(ctx, EndedEvent(run))
 	}
-	return nil
+	if fault.Is(err, fault.KindInvalid) {
+		// It will be refused every time: no reason not to start.
+		r.cfg.Logger.ErrorContext(ctx, "end of load test cannot be reported", "run", run.ID, "error", err)
+		return nil
+	}
+	return err
 }
 
 // Start begins a run of test and returns it running, stored and reported.
@@ -168,6 +177,10 @@ func (r *Runner) Start(ctx context.Context, test Test, who string) (Run, error) 
 		return Run{}, err
 	}
 	run := x.run
+	if err := reportable(run); err != nil {
+		r.remove(x)
+		return Run{}, err
+	}
 	if err := r.announce(ctx, run); err != nil {
 		r.remove(x)
 		return Run{}, fmt.Errorf("start of load test %s: %w", test.Name, err)
@@ -178,6 +191,12 @@ func (r *Runner) Start(ctx context.Context, test Test, who string) (Run, error) 
 		r.execute(runCtx, x)
 	}()
 	return run, nil
+}
+
+// reportable checks what a run is reported with before anything is stored.
+func reportable(r Run) error {
+	e := StartedEvent(r)
+	return e.Validate()
 }
 
 // announce stores the run and reports its start. A run whose start cannot be
@@ -270,14 +289,23 @@ func (r *Runner) record(ctx context.Context, e change.Event) error {
 	return nil
 }
 
-// Cancel ends a run early. A fault of KindNotFound when it is not running.
-func (r *Runner) Cancel(id string) error {
+// Cancel ends a run early; who did it and why is kept with the run and told by
+// its test.aborted event. The first one counts. Faults: KindNotFound when it is
+// not running, KindInvalid when who or reason is no plain text.
+func (r *Runner) Cancel(id, who, reason string) error {
 	x := r.execution(id)
 	if x == nil {
 		return fault.NotFound("load test run %s is not running", id)
 	}
+	e := StartedEvent(x.snapshot())
+	e.Who, e.Reason = who, reason
+	if err := e.Validate(); err != nil {
+		return err
+	}
 	x.mu.Lock()
-	x.cancelled = true
+	if x.cancelled == nil {
+		x.cancelled = &cancellation{who, reason}
+	}
 	x.mu.Unlock()
 	x.cancel()
 	return nil
@@ -335,8 +363,9 @@ func (x *execution) end(out Outcome, err error, stopping bool) Run {
 	}
 	run.Output, run.Error = out.Output, out.Note
 	switch {
-	case x.cancelled:
-		run.State, run.Error = StateCancelled, "cancelled"
+	case x.cancelled != nil:
+		run.State, run.CancelledBy, run.CancelReason = StateCancelled, x.cancelled.who, x.cancelled.reason
+		run.Error = x.cancelled.String()
 	case stopping:
 		run.State, run.Error = StateLost, "the server stopped during the run"
 	case err != nil && !errors.Is(err, context.Canceled):
@@ -347,10 +376,28 @@ func (x *execution) end(out Outcome, err error, stopping bool) Run {
 	return run
 }
 
+// String says it in a sentence, "cancelled by ann: wrong target".
+func (c *cancellation) String() string {
+	s := "cancelled"
+	if c.who != "" {
+		s += " by " + c.who
+	}
+	if c.reason != "" {
+		s += ": " + c.reason
+	}
+	return s
+}
+
+// shorten also makes the words of a tool fit for an event: valid text.
 func shorten(s string) string {
 	const limit = 1000
-	if len(s) > limit {
-		return s[:limit] + "…"
+	cut := len(s) > limit
+	if cut {
+		s = s[:limit]
+	}
+	s = strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), "")
+	if cut {
+		s += "…"
 	}
 	return s
 }

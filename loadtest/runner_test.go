@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -169,7 +170,7 @@ func TestRunsThatDoNotFinishAreAborted(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if err := r.Cancel(cancelled.ID); err != nil {
+		if err := r.Cancel(cancelled.ID, "ann", "wrong target"); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -183,7 +184,7 @@ func TestRunsThatDoNotFinishAreAborted(t *testing.T) {
 				t.Errorf("events %q: nothing finished", m.types())
 			}
 		}
-		if err := r.Cancel(cancelled.ID); !fault.Is(err, fault.KindNotFound) {
+		if err := r.Cancel(cancelled.ID, "ann", "wrong target"); !fault.Is(err, fault.KindNotFound) {
 			t.Errorf("second cancel: %v", err)
 		}
 	})
@@ -300,4 +301,90 @@ func TestCheck(t *testing.T) {
 	if err := acceptance.Check(); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestCancelSaysWhoAndWhy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		r := start(t, m, works)
+		run, err := r.Start(t.Context(), acceptance, "ci")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Cancel(run.ID, "a\x00", ""); !fault.Is(err, fault.KindInvalid) {
+			t.Errorf("NUL: %v", err)
+		}
+		if err := r.Cancel(run.ID, "ann", "wrong target"); err != nil {
+			t.Fatal(err)
+		}
+		_ = r.Cancel(run.ID, "bob", "me too") // may come when it has ended
+		synctest.Wait()
+		got, _ := m.Run(t.Context(), run.ID)
+		if got.Who != "ci" || got.CancelledBy != "ann" || got.CancelReason != "wrong target" || got.Error != "cancelled by ann: wrong target" {
+			t.Errorf("run %+v", got)
+		}
+		if e := m.events[len(m.events)-1]; e.Type != TypeTestAborted || e.Who != "ann" || e.Reason != "wrong target" {
+			t.Errorf("event %+v", e)
+		}
+	})
+}
+
+// A start that could never be reported is refused before anything is stored.
+func TestStartWithUnfitWhoIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		r := start(t, m, works)
+		if _, err := r.Start(t.Context(), acceptance, "a\x00"); !fault.Is(err, fault.KindInvalid) {
+			t.Errorf("got %v", err)
+		}
+		if len(m.runs) != 0 {
+			t.Errorf("stored %+v", m.runs)
+		}
+		if _, err := r.Start(t.Context(), acceptance, "ann"); err != nil {
+			t.Errorf("the next one: %v", err)
+		}
+	})
+}
+
+// The words of a tool are cut between letters, so that the end is reported.
+func TestEndWithAnyErrorIsReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		r := start(t, m, func(context.Context, Job) (Outcome, error) {
+			return Outcome{}, errors.New("x\x00\xff" + strings.Repeat("ä", 1000))
+		})
+		if _, err := r.Start(t.Context(), acceptance, ""); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if got := m.types(); len(got) != 2 || got[1] != "test.aborted failed" {
+			t.Errorf("events %q", got)
+		}
+	})
+}
+
+// A stored run whose end the log of changes refuses does not keep the server
+// from starting.
+func TestRestartSurvivesAnEndThatCannotBeReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		now := time.Now().UTC()
+		_ = m.PutRun(t.Context(), Run{ID: "a", Test: "acceptance", Who: "a\x00", State: StateFailed, Started: now, Finished: now})
+		_ = m.PutRun(t.Context(), Run{ID: "b", Test: "acceptance", Who: "a\x00", State: StateRunning, Started: now})
+		r, err := NewRunner(Config{Store: m, Recorder: m, HTTP: toolFunc(works), Command: toolFunc(works)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- r.Run(ctx) }()
+		synctest.Wait()
+		select {
+		case err := <-ended:
+			t.Fatalf("ended: %v", err)
+		default:
+		}
+		cancel()
+		<-ended
+	})
 }

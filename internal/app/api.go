@@ -59,8 +59,8 @@ func (l loadTestAPI) Start(ctx context.Context, name, who string) (loadtest.Run,
 	return l.Runner.Start(ctx, *e.loadTest, who)
 }
 
-func (l loadTestAPI) Cancel(ctx context.Context, id string) (loadtest.Run, error) {
-	if err := l.Runner.Cancel(id); err != nil {
+func (l loadTestAPI) Cancel(ctx context.Context, id, who, reason string) (loadtest.Run, error) {
+	if err := l.Runner.Cancel(id, who, reason); err != nil {
 		return loadtest.Run{}, err
 	}
 	return l.Runner.Get(ctx, id)

@@ -13,7 +13,7 @@ import (
 type LoadTests interface {
 	Tests(ctx context.Context) ([]loadtest.Test, error)
 	Start(ctx context.Context, test, who string) (loadtest.Run, error)
-	Cancel(ctx context.Context, runID string) (loadtest.Run, error)
+	Cancel(ctx context.Context, runID, who, reason string) (loadtest.Run, error)
 	Run(ctx context.Context, id string) (loadtest.Run, error)
 	Runs(ctx context.Context, test string, limit int) ([]loadtest.Run, error)
 }
@@ -32,6 +32,13 @@ type LoadTestList struct {
 // LoadTestRuns is newest first.
 type LoadTestRuns struct {
 	Runs []loadtest.Run `json:"runs"`
+}
+
+// CancelInput says who ends a run early and why. It may be left out: a run that
+// does harm can be stopped without a word.
+type CancelInput struct {
+	Who    string `json:"who,omitempty" maxLength:"200"`
+	Reason string `json:"reason,omitempty" maxLength:"2000"`
 }
 
 func (a *server) registerLoadTests(api huma.API) {
@@ -72,7 +79,13 @@ func (a *server) registerLoadTests(api huma.API) {
 	huma.Get(api, "/v1/loadtest-runs/{id}", call(a, func(ctx context.Context, in *IDParam) (loadtest.Run, error) {
 		return a.LoadTests.Run(ctx, in.ID)
 	}), named("get-loadtest-run"))
-	huma.Post(api, "/v1/loadtest-runs/{id}/cancel", call(a, func(ctx context.Context, in *IDParam) (loadtest.Run, error) {
-		return a.LoadTests.Cancel(ctx, in.ID)
+	huma.Post(api, "/v1/loadtest-runs/{id}/cancel", call(a, func(ctx context.Context, in *struct {
+		IDParam
+		Body *CancelInput
+	}) (loadtest.Run, error) {
+		if in.Body == nil {
+			in.Body = &CancelInput{}
+		}
+		return a.LoadTests.Cancel(ctx, in.ID, in.Body.Who, in.Body.Reason)
 	}), named("cancel-loadtest-run"))
 }
