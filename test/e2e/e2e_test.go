@@ -191,21 +191,6 @@ func get[T any](s *server, path string) T {
 	return out
 }
 
-// post sends JSON to the API and expects success.
-func post[T any](s *server, path string, in any) T {
-	s.t.Helper()
-	raw, err := json.Marshal(in)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	var out T
-	status, answer, err := s.call(http.MethodPost, path, "application/json", raw, &out)
-	if err != nil || status >= 300 {
-		s.t.Fatalf("POST %s: %d %s %v", path, status, answer, err)
-	}
-	return out
-}
-
 // eventually polls until f has no error.
 func eventually(t *testing.T, within time.Duration, what string, f func() error) {
 	t.Helper()
