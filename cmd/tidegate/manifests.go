@@ -166,10 +166,16 @@ func (c *cli) deleteCommand() *cobra.Command {
 
 func (c *cli) manifestsCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "manifests",
-		Short: "List the manifests in force",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Use:   "manifests [KIND NAME]",
+		Short: "List the manifests in force, or print one",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 0 && len(args) != 2 {
+				return fmt.Errorf("expected a kind and a name, or neither")
+			}
+			return nil
+		},
+		ValidArgsFunction: completeKinds,
+		RunE: func(cmd *cobra.Command, args []string) error {
 			api, err := c.client()
 			if err != nil {
 				return err
@@ -180,6 +186,9 @@ func (c *cli) manifestsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if len(args) == 2 {
+				return c.showManifest(cmd, answer.Manifests, args[0], args[1])
+			}
 			return c.show(cmd, answer.Manifests, func(w io.Writer) {
 				table(w, "KIND\tNAME\tSOURCE", "no manifests are in force: apply some with tidegate apply -f FILE", func(row func(...any)) {
 					for _, m := range answer.Manifests {
@@ -189,6 +198,20 @@ func (c *cli) manifestsCommand() *cobra.Command {
 			})
 		},
 	}
+}
+
+// showManifest prints the manifest as it was written.
+func (c *cli) showManifest(cmd *cobra.Command, all []httpapi.ManifestItem, word, name string) error {
+	kind, err := manifest.Kind(word)
+	if err != nil {
+		return err
+	}
+	for _, m := range all {
+		if m.Kind == kind && m.Name == name {
+			return c.show(cmd, m, func(w io.Writer) { fmt.Fprintf(w, "# from %s\n%s", m.Source, m.YAML) })
+		}
+	}
+	return unknown(fault.NotFound("no %s %q", kind, name), "tidegate manifests")
 }
 
 func completeKinds(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {

@@ -52,6 +52,8 @@ func TestMistakes(t *testing.T) {
 		{"event undo nope --reason x", []string{`no event "nope"`, "see tidegate event list"}},
 		{"loadtest run nope", []string{`no load test "nope"`, "see tidegate loadtest list"}},
 		{"workflow show nope", []string{`no workflow run "nope"`, "see tidegate workflow runs"}},
+		{"manifests guardian", []string{"expected a kind and a name", "usage: tidegate manifests [KIND NAME]"}},
+		{"manifests guardian nope", []string{`no Guardian "nope"`, "see tidegate manifests"}},
 		{"delete guardian nope", []string{`no Guardian "nope"`, "see tidegate manifests"}},
 		{"trace get xyz", []string{`trace id "xyz"`, "hex digits"}},
 		// Values the server refuses.
@@ -190,6 +192,9 @@ func TestApplyDirectory(t *testing.T) {
 	out, errs, code := run(t, s.env(), binary, "apply", "-f", dir)
 	if code != 3 || out != "Guardian/g created\nWorkflow/w created\n" || !strings.Contains(errs, "c-broken.yaml:1:1") || strings.Contains(errs, "a-workflow") {
 		t.Errorf("exit %d\n%s%s", code, out, errs)
+	}
+	if out, code := s.cli("manifests", "guardian", "g"); code != 0 || !strings.HasPrefix(out, "# from "+dir) || !strings.Contains(out, "template: golden-signals") {
+		t.Errorf("manifests: exit %d\n%s", code, out)
 	}
 	if out, code := s.cli("delete", "workflow", "w"); code != 0 || out != "Workflow/w deleted\n" {
 		t.Errorf("delete, with the kind in lower case: exit %d %s", code, out)
