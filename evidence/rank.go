@@ -172,7 +172,7 @@ func (g *gathering) candidate(ctx context.Context, gr *group, e change.Event, al
 // touched says where a change meets the path of a group, and what that is
 // worth; 0 when it does not.
 func (gr *group) touched(e change.Event) (entity.Ref, float64, string) {
-	if at, ok := gr.flags[e.Key]; ok && e.Kind == change.KindFlag && e.Key != "" {
+	if at, ok := gr.flags[e.Key]; ok && e.Kind == change.KindFlag && e.Key != "" && !elsewhere(e, at.Environment) {
 		return at, atOrigin, fmt.Sprintf("the failing requests evaluate this flag in %s", at.Service)
 	}
 	if e.Touches(gr.origin) {
@@ -180,7 +180,7 @@ func (gr *group) touched(e change.Event) (entity.Ref, float64, string) {
 	}
 	for peer := range gr.peers {
 		for _, p := range e.Places() {
-			if p.Service != "" && (p.Service == peer || strings.HasPrefix(peer, p.Service+".") || strings.HasPrefix(peer, p.Service+":")) {
+			if p.Service != "" && sameEnvironment(p, gr.origin.Environment) && (p.Service == peer || strings.HasPrefix(peer, p.Service+".") || strings.HasPrefix(peer, p.Service+":")) {
 				return p, atPeer, fmt.Sprintf("it changed %s, which the failing calls of %s go to", p.Service, gr.Service)
 			}
 		}
@@ -194,11 +194,28 @@ func (gr *group) touched(e change.Event) (entity.Ref, float64, string) {
 		if p.Service != "" {
 			return entity.Ref{}, 0, ""
 		}
-		if p.Environment != "" && gr.origin.Environment != "" && p.Environment != gr.origin.Environment {
+		if !sameEnvironment(p, gr.origin.Environment) {
 			return entity.Ref{}, 0, ""
 		}
 	}
 	return entity.Ref{}, nowhere, "it names no service"
+}
+
+// sameEnvironment reports whether a place may be in the environment: where one
+// of the two is not known, it may.
+func sameEnvironment(p entity.Ref, environment string) bool {
+	return p.Environment == "" || environment == "" || p.Environment == environment
+}
+
+// elsewhere reports whether an event names places, all of other environments.
+func elsewhere(e change.Event, environment string) bool {
+	places := e.Places()
+	for _, p := range places {
+		if sameEnvironment(p, environment) {
+			return false
+		}
+	}
+	return len(places) > 0
 }
 
 func (gr *group) symptom() string {
