@@ -30,30 +30,41 @@ func scheduledID(guardian string, at time.Time) string {
 	return "schedule-" + hex.EncodeToString(h.Sum(nil)) + "-" + at.Format("20060102T150405Z")
 }
 
-// execute does one validation. It returns an error only when the outcome
-// could not be stored or ctx ended: then it is to be done again.
-func (s *Service) execute(ctx context.Context, id string) error {
+// execute does one validation, or takes one look at it while its window is
+// open and then returns when to come back. It returns an error only when the
+// outcome could not be stored or ctx ended: then it is to be done again.
+func (s *Service) execute(ctx context.Context, id string) (next time.Time, err error) {
 	v, err := s.store.Validation(ctx, id)
 	if err != nil || v.State == StateFinished {
-		return err
+		return next, err
 	}
-	v.State = StateRunning
-	v.Started = s.now()
-	if err := s.store.Update(ctx, v); err != nil {
-		return err
+	if g, _ := s.defs.Guardian(v.Guardian); s.now().Before(g.due(v)) {
+		return s.watch(ctx, g, v)
 	}
-	s.tell(v)
-	if err := s.record(ctx, v.startedEvent()); err != nil {
-		return err
+	if err := s.begin(ctx, &v); err != nil {
+		return next, err
 	}
 	if err := s.examine(ctx, &v); err != nil {
 		if ctx.Err() != nil {
-			return ctx.Err() // done again after the restart
+			return next, ctx.Err() // done again after the restart
 		}
 		s.log.Warn("validation could not be done", "validation", id, "guardian", v.Guardian, "error", err)
 		v.fail(err)
 	}
-	return s.finish(ctx, v)
+	return next, s.finish(ctx, v)
+}
+
+// begin says that a validation is running; one that was watched is already.
+func (s *Service) begin(ctx context.Context, v *Validation) error {
+	v.State = StateRunning
+	if v.Watch == nil || v.Started.IsZero() {
+		v.Started = s.now()
+	}
+	if err := s.store.Update(ctx, *v); err != nil {
+		return err
+	}
+	s.tell(*v)
+	return s.record(ctx, v.startedEvent())
 }
 
 func (s *Service) finish(ctx context.Context, v Validation) error {
@@ -79,12 +90,7 @@ func (v *Validation) fail(cause error) {
 // again a few times. A panic is the outcome of this one validation: it would
 // otherwise end the process again after every restart.
 func (s *Service) examine(ctx context.Context, v *Validation) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.log.Error("panic in a validation", "validation", v.ID, "panic", p, "stack", string(debug.Stack()))
-			err = fault.Internal("panic: %v", p)
-		}
-	}()
+	defer s.caught(v.ID, &err)
 	ctx, cancel := context.WithTimeout(ctx, examineWithin)
 	defer cancel()
 	g, ok := s.defs.Guardian(v.Guardian)
@@ -95,7 +101,7 @@ func (s *Service) examine(ctx context.Context, v *Validation) (err error) {
 	if err := g.Validate(); err != nil {
 		return err
 	}
-	measured, err := s.measureAll(ctx, g, v.Window)
+	measured, err := s.measureAll(ctx, g, v.Window, sliceOf(v.asked().Length()))
 	if err != nil {
 		return err
 	}
@@ -104,9 +110,18 @@ func (s *Service) examine(ctx context.Context, v *Validation) (err error) {
 		return fmt.Errorf("history: %w", err)
 	}
 	s.judge(v, g, measured, h)
+	v.saw(g, *v.Verdict, v.Window.To)
 	s.explain(ctx, v, g, measured, h)
 	v.Headline = headline(*v, g, measured)
 	return ctx.Err()
+}
+
+// caught makes a panic the error of a deferring function.
+func (s *Service) caught(id string, err *error) {
+	if p := recover(); p != nil {
+		s.log.Error("panic in a validation", "validation", id, "panic", p, "stack", string(debug.Stack()))
+		*err = fault.Internal("panic: %v", p)
+	}
 }
 
 // judge holds the measurements against the objectives.
@@ -134,14 +149,14 @@ func seed(id string) uint64 {
 }
 
 // measureAll reads every objective; optional ones without data are left out.
-func (s *Service) measureAll(ctx context.Context, g Guardian, w Window) ([]measurement, error) {
+func (s *Service) measureAll(ctx context.Context, g Guardian, w Window, slice time.Duration) ([]measurement, error) {
 	out := make([]measurement, 0, len(g.Objectives))
 	for _, o := range g.Objectives {
-		m, err := s.measureRetrying(ctx, g, o, w)
+		m, err := s.measureRetrying(ctx, o, Reading{Indicator: o.Indicator, Target: o.target(g), Window: w, Slice: slice})
 		if err != nil {
 			return nil, fmt.Errorf("read %q: %w", o.Name, err)
 		}
-		if o.Optional && m.input.Sample.Err == "" && !hasData(m.input.Sample) {
+		if o.leftOut(m) {
 			continue
 		}
 		out = append(out, m)
@@ -152,9 +167,9 @@ func (s *Service) measureAll(ctx context.Context, g Guardian, w Window) ([]measu
 	return out, nil
 }
 
-func (s *Service) measureRetrying(ctx context.Context, g Guardian, o Objective, w Window) (measurement, error) {
+func (s *Service) measureRetrying(ctx context.Context, o Objective, r Reading) (measurement, error) {
 	for n := 1; ; n++ {
-		m, err := s.measure(ctx, g, o, w)
+		m, err := s.measure(ctx, o, r)
 		if err == nil || n == maxAttempts || !fault.Is(err, fault.KindUnavailable) {
 			return m, err
 		}

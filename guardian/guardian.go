@@ -8,7 +8,9 @@
 //
 // [Service.Start] stores a validation as pending: what it answered is not
 // lost. [Service.Run] waits until the window has ended and its telemetry has
-// settled, then reads, judges and explains it, and stores the result. After a
+// settled, then reads, judges and explains it, and stores the result. Watch
+// objectives are looked at after every slice before, and a fail ends the
+// validation there; watch.go says how. After a
 // crash pending and half-done validations are done again from the start;
 // reading and judging have no effects and the same input gives the same
 // verdict, so a validation has one outcome however often it was attempted.
@@ -139,6 +141,8 @@ type Validation struct {
 	// Sources says for each result of the verdict where its number came from.
 	Sources  []Source           `json:"sources,omitempty"`
 	Evidence *evidence.Evidence `json:"evidence,omitempty"`
+	// Watch is there when objectives were watched while the window was open.
+	Watch *Watch `json:"watch,omitempty"`
 	// Headline is the verdict as one sentence, with the cause where known.
 	Headline string `json:"headline,omitempty"`
 
@@ -191,6 +195,6 @@ type Store interface {
 	// Update replaces a validation by ID.
 	Update(ctx context.Context, v Validation) error
 	Validation(ctx context.Context, id string) (Validation, error)
-	// Validations may leave out Evidence and Sources, which are large.
+	// Validations may leave out Evidence, Sources and Watch, which are large.
 	Validations(ctx context.Context, q HistoryQuery) ([]Validation, error)
 }

@@ -91,7 +91,7 @@ func (m *memory) Validations(_ context.Context, q guardian.HistoryQuery) ([]guar
 	for _, v := range m.all() {
 		if (q.Guardian == "" || v.Guardian == q.Guardian) && (q.Variant == nil || v.Variant == *q.Variant) &&
 			(q.State == "" || v.State == q.State) && (q.Before == 0 || v.Number < q.Before) && (!q.Pinned || v.Pinned) {
-			v.Evidence, v.Sources = nil, nil // as the real stores do
+			v.Evidence, v.Sources, v.Watch = nil, nil, nil // as the real stores do
 			out = append(out, v)
 		}
 	}

@@ -67,8 +67,16 @@ type measurement struct {
 }
 
 // measure reads an objective, what it is compared with, and its course.
-func (s *Service) measure(ctx context.Context, g Guardian, o Objective, w Window) (measurement, error) {
-	r := Reading{Indicator: o.Indicator, Target: o.target(g), Window: w, Slice: sliceOf(w.Length())}
+func (s *Service) measure(ctx context.Context, o Objective, r Reading) (measurement, error) {
+	m, err := s.read(ctx, o, r)
+	if err == nil {
+		m.source.Series, err = s.course(ctx, o, r)
+	}
+	return m, err
+}
+
+// read reads an objective and what it is compared with.
+func (s *Service) read(ctx context.Context, o Objective, r Reading) (measurement, error) {
 	sample, queries, err := s.sampler.Sample(ctx, r)
 	if err != nil {
 		return measurement{}, err
@@ -76,7 +84,7 @@ func (s *Service) measure(ctx context.Context, g Guardian, o Objective, w Window
 	m := measurement{
 		objective: o,
 		input:     judge.Input{Objective: o.Objective, Sample: sample},
-		source:    Source{Objective: o.Name, Queries: queries, Window: w},
+		source:    Source{Objective: o.Name, Queries: queries, Window: r.Window},
 	}
 	if o.Comparison != nil || o.Watch != nil {
 		base, more, err := s.sampler.Sample(ctx, o.baseline(r))
@@ -86,8 +94,12 @@ func (s *Service) measure(ctx context.Context, g Guardian, o Objective, w Window
 		m.input.Baseline = &base
 		m.source.Queries = append(m.source.Queries, more...)
 	}
-	m.source.Series, err = s.course(ctx, o, r)
-	return m, err
+	return m, nil
+}
+
+// leftOut reports whether an optional objective has no data.
+func (o Objective) leftOut(m measurement) bool {
+	return o.Optional && m.input.Sample.Err == "" && !hasData(m.input.Sample)
 }
 
 // baseline is the reading an objective is compared with.

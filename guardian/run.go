@@ -77,7 +77,7 @@ func (s *Service) resume(ctx context.Context) error {
 		}
 		for _, v := range list {
 			g, _ := s.defs.Guardian(v.Guardian)
-			s.enqueue(v.ID, g.due(v))
+			s.enqueue(v.ID, g.nextLook(v, s.now()))
 		}
 	}
 	return s.repeatEvents(ctx)
@@ -111,12 +111,16 @@ func (s *Service) repeatEvents(ctx context.Context) error {
 
 // attempt does one validation and decides what follows when it could not.
 func (s *Service) attempt(ctx context.Context, id string) {
-	err := s.execute(ctx, id)
+	next, err := s.execute(ctx, id)
 	s.mu.Lock()
 	delete(s.queue.active, id)
-	if err != nil && ctx.Err() == nil {
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
 		s.log.Error("validation will be tried again", "validation", id, "error", err, "after", storeRetry)
 		s.queue.add(id, s.now().Add(storeRetry))
+	case !next.IsZero():
+		s.queue.add(id, next)
 	}
 	s.mu.Unlock()
 	s.rouse()

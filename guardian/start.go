@@ -82,7 +82,7 @@ func (s *Service) Start(ctx context.Context, r Request) (Validation, error) {
 		return v, nil
 	}
 	s.tell(v)
-	s.enqueue(v.ID, g.due(v))
+	s.enqueue(v.ID, g.nextLook(v, now))
 	return v, nil
 }
 

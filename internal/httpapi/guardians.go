@@ -224,7 +224,7 @@ func (a *server) guardianItem(ctx context.Context, g guardian.Guardian) (Guardia
 func (a *server) validations(ctx context.Context, q guardian.HistoryQuery) (ValidationList, error) {
 	list, err := a.Guardians.Validations(ctx, q)
 	for i := range list {
-		list[i].Evidence, list[i].Sources = nil, nil
+		list[i].Evidence, list[i].Sources, list[i].Watch = nil, nil, nil
 	}
 	return ValidationList{Validations: nonNil(list)}, err
 }

@@ -38,14 +38,15 @@ type validationRow struct {
 type detail struct {
 	Evidence *evidence.Evidence `json:"evidence,omitempty"`
 	Sources  []guardian.Source  `json:"sources,omitempty"`
+	Watch    *guardian.Watch    `json:"watch,omitempty"`
 }
 
 func newValidationRow(v guardian.Validation) (*validationRow, error) {
-	more, err := encode("evidence", detail{v.Evidence, v.Sources}, maxDocument)
+	more, err := encode("evidence", detail{v.Evidence, v.Sources, v.Watch}, maxDocument)
 	if err != nil {
 		return nil, err
 	}
-	v.Evidence, v.Sources = nil, nil
+	v.Evidence, v.Sources, v.Watch = nil, nil, nil
 	doc, err := encode("validation", v, maxDocument)
 	if err != nil {
 		return nil, err
@@ -120,12 +121,12 @@ func (s *Guardians) Validation(ctx context.Context, id string) (guardian.Validat
 		return v, err
 	}
 	more, err := decode[detail](row.Detail)
-	v.Evidence, v.Sources = more.Evidence, more.Sources
+	v.Evidence, v.Sources, v.Watch = more.Evidence, more.Sources, more.Watch
 	return v, err
 }
 
-// Validations implements guardian.Store: without Evidence and Sources, which
-// only Validation returns. Without a guardian, validations of all guardians
+// Validations implements guardian.Store: without Evidence, Sources and Watch,
+// which only Validation returns. Without a guardian, validations of all guardians
 // are listed by creation.
 func (s *Guardians) Validations(ctx context.Context, q guardian.HistoryQuery) ([]guardian.Validation, error) {
 	sel := s.db.read.NewSelect().Table("validations").Column("doc").Limit(limited(q.Limit))
