@@ -3,6 +3,7 @@ package tsdb
 import (
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -17,10 +18,10 @@ import (
 	"github.com/tidegate-io/tidegate/telemetry"
 )
 
-// Source is what a [Sampler] reads: this package's DB, or a Prometheus API
-// somewhere else.
+// Source is what a [Sampler] reads: this package's [DB], or a [Remote] one.
 type Source interface {
-	// Select returns raw samples, from < t ≤ to, of the series that match.
+	// Select returns raw samples, from < t ≤ to, of the series that match. A
+	// series may come in several elements, in the order of time.
 	Select(ctx context.Context, selector string, from, to time.Time) (promql.Matrix, error)
 	// QueryRange evaluates at from, from+step, … up to and including to.
 	QueryRange(ctx context.Context, expr string, from, to time.Time, step time.Duration) (promql.Matrix, error)
@@ -34,6 +35,10 @@ type SamplerConfig struct {
 	// to the clock; default 2 s. A window is widened to this grid, so that what
 	// happened at its edges is counted whole.
 	Resolution time.Duration
+	// Scraped says that the samples are taken at times of the store's own, as
+	// Prometheus does it, and not aligned to the clock. Counters are then read up
+	// to one Resolution after the window, where the last of it shows.
+	Scraped bool
 	// Lookback is how long before the window a series' last value is looked
 	// for; a series without one counts from zero. Default 5 min.
 	Lookback time.Duration
@@ -81,7 +86,7 @@ const (
 
 // Sample implements guardian.Sampler.
 func (s *Sampler) Sample(ctx context.Context, r guardian.Reading) (judge.Sample, []string, error) {
-	g, err := newGrid(r.Window, r.Slice, s.cfg.Resolution)
+	g, err := s.grid(r)
 	if err != nil {
 		return judge.Sample{}, nil, err
 	}
@@ -105,6 +110,17 @@ func (s *Sampler) Sample(ctx context.Context, r guardian.Reading) (judge.Sample,
 		out.Slices = slices
 	}
 	return out, read.queries, nil
+}
+
+// grid is where the samples of a reading are.
+func (s *Sampler) grid(r guardian.Reading) (grid, error) {
+	switch {
+	case !s.cfg.Scraped:
+		return newGrid(r.Window, r.Slice, s.cfg.Resolution)
+	case r.Indicator.PromQL != "": // tells of the moment it is asked about
+		return newLooseGrid(r.Window, r.Slice, s.cfg.Resolution, 0)
+	}
+	return newLooseGrid(r.Window, r.Slice, s.cfg.Resolution, s.cfg.Resolution)
 }
 
 // reading is how one indicator is read: its kind, the PromQL that shows the
@@ -185,13 +201,15 @@ type differences interface {
 	slices() ([]judge.Slice, error)
 }
 
-// piece is how much of a window is read at once: raw samples of days do not
-// fit into memory.
-const piece = 10 * time.Minute
+// pieceSamples of each series are read at once: raw samples of days do not fit
+// into memory.
+const pieceSamples = 300
 
 // difference reads the raw samples of the window, and of the time before it
 // that tells where the counters stood.
 func (s *Sampler) difference(ctx context.Context, selector string, g grid, into differences) ([]judge.Slice, error) {
+	piece := pieceSamples * s.cfg.Resolution
+	closest := time.Duration(math.MaxInt64)
 	for from := g.from().Add(-s.cfg.Lookback); from.Before(g.to()); from = from.Add(piece) {
 		to := from.Add(piece)
 		if to.After(g.to()) {
@@ -204,8 +222,29 @@ func (s *Sampler) difference(ctx context.Context, selector string, g grid, into 
 		if err := into.add(m); err != nil {
 			return nil, err
 		}
+		closest = min(closest, closestSamples(m))
+	}
+	if s.cfg.Scraped && closest < math.MaxInt64 && closest > s.cfg.Resolution+s.cfg.Resolution/2 {
+		return nil, fault.Invalid("the samples are at least %s apart, the resolution is set to %s: set it to the scrape interval", closest, s.cfg.Resolution)
 	}
 	return into.slices()
+}
+
+// closestSamples is the smallest distance between two samples of a series.
+func closestSamples(m promql.Matrix) time.Duration {
+	least := int64(math.MaxInt64)
+	for _, s := range m {
+		for i := 1; i < len(s.Floats); i++ {
+			least = min(least, s.Floats[i].T-s.Floats[i-1].T)
+		}
+		for i := 1; i < len(s.Histograms); i++ {
+			least = min(least, s.Histograms[i].T-s.Histograms[i-1].T)
+		}
+	}
+	if least == math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return time.Duration(least) * time.Millisecond
 }
 
 // failed tells the series that count failures; none tells of no failures.

@@ -13,15 +13,16 @@ import (
 	"github.com/tidegate-io/tidegate/judge"
 )
 
-// grid is a window cut into n slices. Start and slice are multiples of the
-// store's resolution; the last slice may be shorter than the others, and it
-// is still a multiple of it. Slice i holds the samples with
-// start(i) < t ≤ end(i): a sample tells of the time before it.
+// grid is a window cut into n slices; the last one may be of another length
+// than the others. Slice i holds the samples with start(i) < t ≤ end(i): a
+// sample tells of the time before it.
 //
-// The first and the last slice may reach beyond the window that was asked for.
-// They count whole, and last only as long as the window does in them: of a
-// test that begins and ends with its window, which is what windows between two
-// slots are about, the rate is then exact.
+// Of a store whose samples are aligned to the clock, start and slices are
+// multiples of its resolution. The first and the last slice may then reach
+// beyond the window that was asked for. They count whole, and last only as
+// long as the window does in them: of a test that begins and ends with its
+// window, which is what windows between two slots are about, the rate is then
+// exact.
 type grid struct {
 	start, stop int64 // milliseconds
 	lead, trail int64 // milliseconds of it before and after the window
@@ -32,6 +33,32 @@ type grid struct {
 // newGrid widens w to the resolution. A slice of 0 means about sixty slices,
 // none shorter than the resolution.
 func newGrid(w guardian.Window, slice, resolution time.Duration) (grid, error) {
+	res := resolution.Milliseconds()
+	g := grid{start: floorTo(w.From.UnixMilli(), res), stop: -floorTo(-ceilMillis(w.To), res)}
+	g.lead, g.trail = max(0, w.From.UnixMilli()-g.start), max(0, g.stop-ceilMillis(w.To))
+	return g.cut(w, slice, res)
+}
+
+// newLooseGrid is of a store that scrapes at times of its own, late by at most
+// so much. It starts with the window and ends that much after it, so that the
+// samples that tell of its last moments are in it. The time counts as well: in
+// as much more time there are as many more samples, and the rate of what runs
+// all the time comes out right.
+func newLooseGrid(w guardian.Window, slice, resolution, late time.Duration) (grid, error) {
+	res := resolution.Milliseconds()
+	g, err := grid{start: w.From.UnixMilli(), stop: ceilMillis(w.To) + late.Milliseconds()}.cut(w, slice, res)
+	if err != nil {
+		return grid{}, err
+	}
+	// A rest in which there may be no sample at all belongs to the slice before.
+	if rest := g.stop - g.start - int64(g.n-1)*g.slice.Milliseconds(); g.n > 1 && rest < res {
+		g.n--
+	}
+	return g, nil
+}
+
+// cut cuts the grid between start and stop into slices.
+func (g grid) cut(w guardian.Window, slice time.Duration, res int64) (grid, error) {
 	if w.From.IsZero() || !w.To.After(w.From) {
 		return grid{}, fault.InvalidField("window", "must end after it starts")
 	}
@@ -41,9 +68,6 @@ func newGrid(w guardian.Window, slice, resolution time.Duration) (grid, error) {
 	if slice < 0 {
 		return grid{}, fault.InvalidField("slice", "cannot be negative")
 	}
-	res := resolution.Milliseconds()
-	g := grid{start: floorTo(w.From.UnixMilli(), res), stop: -floorTo(-ceilMillis(w.To), res)}
-	g.lead, g.trail = max(0, w.From.UnixMilli()-g.start), max(0, g.stop-ceilMillis(w.To))
 	if slice == 0 {
 		slice = time.Duration(g.stop-g.start) * time.Millisecond / 60
 	}
@@ -70,12 +94,20 @@ func (g grid) from() time.Time       { return time.UnixMilli(g.start) }
 func (g grid) to() time.Time         { return time.UnixMilli(g.stop) }
 func (g grid) length() time.Duration { return time.Duration(g.stop-g.start) * time.Millisecond }
 
-// full is the number of slices of full length: n, or one less.
-func (g grid) full() int { return int((g.stop - g.start) / g.slice.Milliseconds()) }
+// full is the number of slices of the common length: n, or one less.
+func (g grid) full() int {
+	if g.stop-g.start == int64(g.n)*g.slice.Milliseconds() {
+		return g.n
+	}
+	return g.n - 1
+}
 
 // end returns when slice i ends.
 func (g grid) end(i int) time.Time {
-	return time.UnixMilli(min(g.stop, g.start+int64(i+1)*g.slice.Milliseconds()))
+	if i == g.n-1 {
+		return g.to()
+	}
+	return time.UnixMilli(g.start + int64(i+1)*g.slice.Milliseconds())
 }
 
 // index returns the slice of a sample; outside the window it is -1.
@@ -83,7 +115,7 @@ func (g grid) index(t int64) int {
 	if t <= g.start || t > g.stop {
 		return -1
 	}
-	return int((t - g.start - 1) / g.slice.Milliseconds())
+	return min(g.n-1, int((t-g.start-1)/g.slice.Milliseconds()))
 }
 
 // empty returns the slices with their lengths and nothing in them.
@@ -236,9 +268,9 @@ func histogramIncrease(prev, cur *histogram.FloatHistogram) (*histogram.FloatHis
 
 // judgeHistogram converts the layout; indexes mean the same in both.
 func judgeHistogram(h *histogram.FloatHistogram) *judge.Histogram {
-	out := &judge.Histogram{
-		Schema: int(h.Schema), Count: h.Count, Sum: h.Sum,
-		ZeroThreshold: h.ZeroThreshold, ZeroCount: h.ZeroCount,
+	out := &judge.Histogram{Schema: int(h.Schema), Count: h.Count, Sum: h.Sum}
+	if h.ZeroCount > 0 {
+		out.ZeroThreshold, out.ZeroCount = h.ZeroThreshold, h.ZeroCount
 	}
 	for it := h.PositiveBucketIterator(); it.Next(); {
 		if b := it.At(); b.Count > 0 {
