@@ -172,7 +172,7 @@ func (a *App) openChanges(ctx context.Context) (err error) {
 		return err
 	}
 	a.flagd, err = flagd.New(flagd.Config{Flags: a.flags, Evaluation: a.ports.flagEvaluation, Sync: a.ports.flagSync, OFREP: a.ports.ofrep, Logger: a.log})
-	a.undo = &undoer{changes: a.changes, flags: a.flags, http: &http.Client{Timeout: 30 * time.Second}, now: time.Now}
+	a.undo = newUndoer(a.changes, a.flags)
 	return err
 }
 

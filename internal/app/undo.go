@@ -26,6 +26,14 @@ type undoer struct {
 	mu sync.Mutex // one undo at a time: they are rare, and must not race
 }
 
+// undoTimeout bounds the request of one undo.
+const undoTimeout = 30 * time.Second
+
+func newUndoer(changes *change.Log, flags *flag.Manager) *undoer {
+	return &undoer{changes: changes, flags: flags, now: time.Now, http: &http.Client{Timeout: undoTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+}
+
 // Undo implements httpapi.Undoer and the workflow's undo step.
 func (u *undoer) Undo(ctx context.Context, eventID, who, reason string) (change.Event, error) {
 	u.mu.Lock()
@@ -74,7 +82,8 @@ func undoEventID(id string) string {
 	return "undo-" + hex.EncodeToString(sum[:12])
 }
 
-// webhook posts to the URL with an idempotency key; only a 2xx is done.
+// webhook posts to the URL with an idempotency key; only its own 2xx is done: a
+// redirect, to a page to log in for example, is not followed.
 func (u *undoer) webhook(ctx context.Context, e change.Event, who, reason string) (change.Event, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.Undo.URL, strings.NewReader("{}"))
 	if err != nil {
@@ -96,8 +105,18 @@ func (u *undoer) webhook(ctx context.Context, e change.Event, who, reason string
 // record tells of an undo that the flag manager does not tell of.
 func (u *undoer) record(ctx context.Context, e change.Event, who, reason string) (change.Event, error) {
 	return u.changes.Record(ctx, change.Event{
-		ID: undoEventID(e.ID), Type: "change.undone", Kind: change.KindAction, Title: "undone: " + e.Title,
+		ID: undoEventID(e.ID), Type: "change.undone", Kind: change.KindAction, Title: undoneTitle(e.Title),
 		Who: who, Reason: reason, Source: "tidegate", Start: u.now(), Ref: e.Ref, Entities: e.Entities,
 		Key: e.Key, From: e.To, To: e.From, UndoOf: e.ID, Correlation: e.Correlation,
 	})
+}
+
+// undoneTitle has at most as many characters as a title may have.
+func undoneTitle(title string) string {
+	const limit = 2000
+	text := []rune("undone: " + title)
+	if len(text) > limit {
+		text = append(text[:limit-1], '…')
+	}
+	return string(text)
 }
