@@ -25,6 +25,9 @@ type Channel struct {
 	// Events are patterns of event types ("validation.*") that go to this
 	// channel by themselves, as CloudEvents.
 	Events []string `json:"events,omitempty"`
+	// Since, when set, is when the channel came into force. What is published
+	// again after a crash does not go to channels that came later than it.
+	Since time.Time `json:"-"`
 }
 
 // Wants reports whether the channel subscribes to events of a type.

@@ -174,10 +174,14 @@ func RunID(workflow, eventID string) string {
 // their ids; those that it started before are among them. A condition that
 // cannot be evaluated for the event does not hold, and is logged.
 func (e *Engine) Trigger(ctx context.Context, ev change.Event) ([]string, error) {
+	return e.trigger(ctx, ev, e.definitions())
+}
+
+func (e *Engine) trigger(ctx context.Context, ev change.Event, defined []*compiled) ([]string, error) {
 	var ids []string
 	var errs []error
 	fields := sync.OnceValues(func() (record, error) { return eventRecord(&ev) })
-	for _, c := range e.definitions() {
+	for _, c := range defined {
 		matches, err := c.matches(ctx, &ev, fields)
 		if err != nil {
 			e.cfg.Logger.WarnContext(ctx, "workflow condition does not apply to event", "workflow", c.Name, "event", ev.ID, "error", err)
@@ -366,7 +370,8 @@ func (e *Engine) Cancel(ctx context.Context, id, who string) error {
 // catchUp triggers the last events before the engine's predecessor ended: an
 // event is stored before its workflows are triggered, and a crash may have
 // come between. Events are looked at that were received within two minutes of
-// the newest one; a run that exists is not started again.
+// the newest one; a run that exists is not started again, and no workflow is
+// started by what was received before it came into force.
 func (e *Engine) catchUp(ctx context.Context) {
 	if e.cfg.Events == nil {
 		return
@@ -386,8 +391,13 @@ func (e *Engine) catchUp(ctx context.Context) {
 		if ev.Received.Before(newest.Add(-catchUpSpan)) {
 			continue
 		}
-		if _, err := e.Trigger(ctx, ev); err != nil {
+		if _, err := e.trigger(ctx, ev, e.definedBefore(ev.Received)); err != nil {
 			e.cfg.Logger.ErrorContext(ctx, "cannot start workflows", "event", ev.ID, "error", err)
 		}
 	}
+}
+
+// definedBefore returns the definitions that were in force at t already.
+func (e *Engine) definedBefore(t time.Time) []*compiled {
+	return slices.DeleteFunc(e.definitions(), func(c *compiled) bool { return c.Since.After(t) })
 }

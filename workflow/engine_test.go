@@ -486,6 +486,23 @@ func TestCatchUp(t *testing.T) {
 	})
 }
 
+// A workflow that came after an event is not started by it, however often the
+// process starts: the event may be days old.
+func TestCatchUpStartsNothingThatCameLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ev := testFinished("early", "acceptance")
+		later := judgeEveryLoadTest()
+		later.Since = ev.Received.Add(time.Second)
+		e := newEngine(t, newMemory(), newWorld(), func(c *Config) { c.Events = listed{ev} }, later)
+		inBubble(t, e, func(t *testing.T) {
+			time.Sleep(time.Minute)
+			if runs, err := e.WorkflowRuns(t.Context(), "", 0); err != nil || len(runs) != 0 {
+				t.Errorf("runs %+v, %v: want none", runs, err)
+			}
+		})
+	})
+}
+
 type listed []change.Event
 
 func (l listed) Events(context.Context, change.Query) ([]change.Event, error) { return l, nil }

@@ -18,6 +18,10 @@ type Workflow struct {
 	Labels map[string]string `json:"labels,omitempty"`
 	On     Trigger           `json:"on"`
 	Steps  []Step            `json:"steps"`
+	// Since, when set, is when the definition came into force. After a crash
+	// the workflow catches up with events that were received later, not with
+	// earlier ones: they were never its business.
+	Since time.Time `json:"-"`
 }
 
 // Trigger starts a run for each event of a type for which If holds.

@@ -73,6 +73,7 @@ func newEntry(o manifest.Object, since time.Time) entry {
 		e.guardian = &g
 	case *manifest.Workflow:
 		e.workflow = s.Definition(o.Name(), o.Metadata.Labels)
+		e.workflow.Since = since
 	case *manifest.LoadTest:
 		e.loadTest = s.Definition(o.Name(), o.Metadata.Labels)
 	}
@@ -294,7 +295,9 @@ func (c *catalog) FlagSources() ([]flag.Source, error) {
 func (c *catalog) Channels() []notify.Channel {
 	var out []notify.Channel
 	for _, e := range c.entries("NotificationChannel") {
-		out = append(out, e.Spec.(*manifest.NotificationChannel).Definition(e.Name(), e.Metadata.Labels))
+		ch := e.Spec.(*manifest.NotificationChannel).Definition(e.Name(), e.Metadata.Labels)
+		ch.Since = e.since
+		out = append(out, ch)
 	}
 	return out
 }

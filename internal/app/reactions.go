@@ -47,10 +47,6 @@ func (a *App) follow(ctx context.Context, e change.Event) {
 	if _, err := a.workflows.Trigger(ctx, e); err != nil {
 		a.log.ErrorContext(ctx, "starting workflows", "event", e.ID, "error", err)
 	}
-	a.publish(ctx, e)
-}
-
-func (a *App) publish(ctx context.Context, e change.Event) {
 	if err := a.notifier.Publish(ctx, e); err != nil {
 		a.log.ErrorContext(ctx, "queueing notifications", "event", e.ID, "error", err)
 	}
@@ -63,7 +59,7 @@ const (
 )
 
 // recoverNotifications publishes the events that an earlier process may have
-// stored without publishing them; none that is older than the channels.
+// stored without publishing them; to no channel those that are older than it.
 func (a *App) recoverNotifications(ctx context.Context) error {
 	from := a.started.Add(-republish)
 	if t := a.catalog.oldest("NotificationChannel"); t.After(from) {
@@ -74,7 +70,9 @@ func (a *App) recoverNotifications(ctx context.Context) error {
 		return fmt.Errorf("events of an earlier process: %w", err)
 	}
 	for _, e := range slices.Backward(events) { // oldest first
-		a.publish(ctx, e)
+		if err := a.notifier.Republish(ctx, e); err != nil {
+			a.log.ErrorContext(ctx, "queueing notifications", "event", e.ID, "error", err)
+		}
 	}
 	return nil
 }

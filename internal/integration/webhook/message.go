@@ -85,7 +85,17 @@ func (s *Sender) report(ctx context.Context, validation string) *Report {
 // Publish stores the event for every channel that subscribes to its type. It
 // is idempotent by the event's id.
 func (s *Sender) Publish(ctx context.Context, e change.Event) error {
-	for _, channel := range s.subscribers(e.Type) {
+	return s.publish(ctx, e, s.subscribers(e.Type, time.Time{}))
+}
+
+// Republish is Publish for an event that an earlier process may have published:
+// channels that came into force after it was received do not get it.
+func (s *Sender) Republish(ctx context.Context, e change.Event) error {
+	return s.publish(ctx, e, s.subscribers(e.Type, e.Received))
+}
+
+func (s *Sender) publish(ctx context.Context, e change.Event, channels []string) error {
+	for _, channel := range channels {
 		body, err := s.cloudEvent(e.ID, e.Type, e.Key, e.Start, e)
 		if err != nil {
 			return err
@@ -98,12 +108,14 @@ func (s *Sender) Publish(ctx context.Context, e change.Event) error {
 	return nil
 }
 
-func (s *Sender) subscribers(eventType string) []string {
+// subscribers are the channels for a type of event; when t is set, those that
+// were in force then already.
+func (s *Sender) subscribers(eventType string, t time.Time) []string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	var names []string
 	for name, c := range s.channels {
-		if c.Wants(eventType) {
+		if c.Wants(eventType) && (t.IsZero() || !c.Since.After(t)) {
 			names = append(names, name)
 		}
 	}

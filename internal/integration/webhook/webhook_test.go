@@ -219,6 +219,21 @@ func TestReportsThatCannotBeAttached(t *testing.T) {
 	}
 }
 
+// After a restart a channel gets what it may have missed, not what happened
+// before there was a channel.
+func TestRepublishedEventsAreNotOlderThanTheChannel(t *testing.T) {
+	made := time.Unix(1_799_999_000, 0)
+	b := newBench(t, notify.Channel{Name: "room", Events: []string{"*"}, Since: made, Webhook: &notify.Webhook{URL: "http://127.0.0.1:1" + hook}})
+	for id, at := range map[string]time.Time{"before": made.Add(-time.Hour), "missed": made.Add(time.Hour)} {
+		if err := b.Republish(t.Context(), change.Event{ID: id, Type: change.TypeFlagChanged, Title: id, Start: at, Received: at}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if d := b.only(t); d.ID != "missed@room" {
+		t.Errorf("queued %s, want only what came after the channel", d.ID)
+	}
+}
+
 func TestPublishedEvents(t *testing.T) {
 	b := newBench(t)
 	for _, typ := range []string{change.TypeValidationStarted, change.TypeValidationObjective, change.TypeValidationFinished, change.TypeFlagChanged} {
