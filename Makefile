@@ -83,7 +83,8 @@ lint: ui/node_modules/.package-lock.json ## formatting, vet, staticcheck, module
 
 .PHONY: docs
 docs: build ## the reference in docs/reference, from the code
-	@$(BIN) docs docs/reference
+	@mkdir -p docs/reference/schemas
+	@env -i PATH="$$PATH" HOME="$$HOME" $(BIN) docs docs/reference
 	@for k in $(SCHEMAS); do $(BIN) schema $$k > docs/reference/schemas/$$k.json; done
 
 .PHONY: clean

@@ -92,7 +92,7 @@ func New(ctx context.Context, cfg Config) (_ *App, err error) {
 		what string
 		do   func(context.Context) error
 	}{
-		{"state", a.openState},
+		{"", a.openState}, // says where it is itself
 		{"telemetry", a.openTelemetry},
 		{"changes and flags", a.openChanges},
 		{"guardians", a.openGuardians},
@@ -101,7 +101,10 @@ func New(ctx context.Context, cfg Config) (_ *App, err error) {
 		{"API", a.openAPI},
 		{"entities", a.recoverEntities},
 	} {
-		if err := step.do(ctx); err != nil {
+		switch err := step.do(ctx); {
+		case err != nil && step.what == "":
+			return nil, err
+		case err != nil:
 			return nil, fmt.Errorf("%s: %w", step.what, err)
 		}
 	}

@@ -38,7 +38,10 @@ type catalog struct {
 	now     func() time.Time
 	changed func(ctx context.Context) error // puts flag sets and channels into force
 
-	mu      sync.RWMutex
+	// writing is held from the look at what there is until a change is in
+	// force, so that memory, store and what is in force have one order.
+	writing sync.Mutex
+	mu      sync.RWMutex // guards objects
 	objects map[string]entry // by "Kind/name"
 }
 
@@ -111,8 +114,12 @@ func (c *catalog) Apply(ctx context.Context, source string, yaml []byte, dryRun 
 	if len(objects) == 0 {
 		return nil, fault.Invalid("%s: no manifest in it", source)
 	}
-	if err := c.checkReferences(objects); err != nil {
-		return nil, err
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if !dryRun { // what is missing may be in the next file
+		if err := c.checkReferences(objects); err != nil {
+			return nil, err
+		}
 	}
 	var (
 		out   []httpapi.Applied
@@ -147,7 +154,12 @@ func (c *catalog) Apply(ctx context.Context, source string, yaml []byte, dryRun 
 		c.objects[e.ID()] = e
 	}
 	c.mu.Unlock()
-	return out, c.changed(ctx)
+	return out, c.putInForce(ctx)
+}
+
+// putInForce is done whether or not the caller still waits: the change is stored.
+func (c *catalog) putInForce(ctx context.Context) error {
+	return c.changed(context.WithoutCancel(ctx))
 }
 
 // checkReferences reports names that neither exist nor come along.
@@ -179,6 +191,8 @@ func (c *catalog) checkReferences(objects []manifest.Object) error {
 
 // Delete implements httpapi.Manifests.
 func (c *catalog) Delete(ctx context.Context, kind, name string) error {
+	c.writing.Lock()
+	defer c.writing.Unlock()
 	id := kind + "/" + name
 	c.mu.RLock()
 	_, ok := c.objects[id]
@@ -192,7 +206,7 @@ func (c *catalog) Delete(ctx context.Context, kind, name string) error {
 	c.mu.Lock()
 	delete(c.objects, id)
 	c.mu.Unlock()
-	return c.changed(ctx)
+	return c.putInForce(ctx)
 }
 
 // List implements httpapi.Manifests.

@@ -90,7 +90,33 @@ func (c *Config) defaults() error {
 			}
 		}
 	}
-	return os.MkdirAll(c.Dir, 0o700)
+	if err := c.Retention.check(); err != nil {
+		return err
+	}
+	if c.Manifests != "" {
+		if info, err := os.Stat(c.Manifests); err != nil || !info.IsDir() {
+			return fault.Invalid("--manifests %s: there is no such directory", c.Manifests)
+		}
+	}
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return fault.Invalid("--data %s: %v", c.Dir, err)
+	}
+	return nil
+}
+
+// minKept is the smallest store that makes sense: a few segments.
+const minKept = 64 << 20
+
+func (r Retention) check() error {
+	for _, b := range []struct {
+		flag  string
+		bytes int64
+	}{{"--traces-bytes", r.TracesBytes}, {"--logs-bytes", r.LogsBytes}, {"--metrics-bytes", r.MetricsBytes}} {
+		if b.bytes != 0 && b.bytes < minKept {
+			return fault.Invalid("%s must be at least 64MiB", b.flag)
+		}
+	}
+	return nil
 }
 
 func isLoopback(host string) bool {

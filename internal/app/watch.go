@@ -70,7 +70,7 @@ func (a *App) applyDir(ctx context.Context, dir string, w *fsnotify.Watcher) {
 		}
 		files["file:"+path] = true
 		if err := a.applyFile(ctx, path); err != nil {
-			a.log.Error("manifest refused; what it defined before stays in force", "file", path, "error", err)
+			a.refused(path, err)
 		}
 		return nil
 	})
@@ -84,6 +84,19 @@ func (a *App) applyDir(ctx context.Context, dir string, w *fsnotify.Watcher) {
 				a.log.Error("manifest of a vanished file", "file", e.Source, "error", err)
 			}
 		}
+	}
+}
+
+// refused reports every mistake of a file.
+func (a *App) refused(path string, err error) {
+	const message = "manifest refused; what it defined before stays in force"
+	var errs placedErrors
+	if !errors.As(err, &errs) {
+		a.log.Error(message, "file", path, "error", err)
+		return
+	}
+	for _, e := range errs.Errors {
+		a.log.Error(message, "file", path, "line", e.Line, "column", e.Column, "path", e.Path, "error", e.Message)
 	}
 }
 
