@@ -41,7 +41,7 @@ type catalog struct {
 	// writing is held from the look at what there is until a change is in
 	// force, so that memory, store and what is in force have one order.
 	writing sync.Mutex
-	mu      sync.RWMutex // guards objects
+	mu      sync.RWMutex     // guards objects
 	objects map[string]entry // by "Kind/name"
 }
 
