@@ -40,7 +40,8 @@ func decodeAnswer(r io.Reader) (promql.Matrix, error) {
 	case d.err != nil:
 		return nil, d.err
 	case d.Error != nil:
-		return nil, fault.Internal("the answer is not that of a Prometheus API: %w", d.Error)
+		what, _, _ := strings.Cut(d.Error.Error(), ", error found") // and then quotes the answer
+		return nil, fault.Unavailable("the answer is not that of a Prometheus API: %s", what)
 	case d.status != "success":
 		return nil, fault.Invalid("the query failed: %s", d.reason)
 	case d.resultType == "string":
