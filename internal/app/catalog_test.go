@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,19 +70,19 @@ func TestAppliedAtOnceIsInForceAsStored(t *testing.T) {
 // force, if that is possible at all.
 type overtaking struct {
 	manifestStore
-	once              sync.Once
+	late              atomic.Bool
 	stored, overtaken chan struct{}
 }
 
 func (s *overtaking) Put(ctx context.Context, ms ...state.Manifest) ([]state.Change, error) {
 	changes, err := s.manifestStore.Put(ctx, ms...)
-	s.once.Do(func() {
+	if s.late.CompareAndSwap(false, true) {
 		close(s.stored)
 		select {
 		case <-s.overtaken:
 		case <-time.After(100 * time.Millisecond): // nobody may overtake
 		}
-	})
+	}
 	return changes, err
 }
 
