@@ -599,6 +599,10 @@ export interface components {
         AppliedList: {
             applied: components["schemas"]["Applied"][] | null;
         };
+        CancelInput: {
+            reason?: string;
+            who?: string;
+        };
         ChangeEvent: {
             correlation?: string;
             /** Format: date-time */
@@ -930,6 +934,17 @@ export interface components {
         GuardianList: {
             guardians: components["schemas"]["GuardianItem"][] | null;
         };
+        GuardianLook: {
+            baseline: number | null;
+            eValue: number | null;
+            estimate: number | null;
+            /** Format: double */
+            n: number;
+            /** Format: double */
+            needed?: number;
+            /** Format: date-time */
+            time: string;
+        };
         GuardianObjective: {
             adaptive?: components["schemas"]["JudgeAdaptive"];
             compareTo?: components["schemas"]["EntityRef"];
@@ -993,8 +1008,23 @@ export interface components {
             trigger: string;
             variant?: string;
             verdict?: components["schemas"]["JudgeVerdict"];
+            watch?: components["schemas"]["GuardianWatch"];
             who?: string;
             window: components["schemas"]["GuardianWindow"];
+        };
+        GuardianWatch: {
+            courses: components["schemas"]["GuardianWatchCourse"][] | null;
+            /** Format: date-time */
+            until: string;
+        };
+        GuardianWatchCourse: {
+            /** Format: double */
+            failAt: number;
+            kind: string;
+            looks: components["schemas"]["GuardianLook"][] | null;
+            objective: string;
+            status: string;
+            unit?: string;
         };
         GuardianWindow: {
             /** Format: date-time */
@@ -1160,6 +1190,8 @@ export interface components {
             requests: number;
         };
         LoadtestRun: {
+            cancelReason?: string;
+            cancelledBy?: string;
             error?: string;
             /** Format: date-time */
             finished?: string;
@@ -1435,11 +1467,13 @@ export interface components {
             };
             /** Format: date-time */
             to?: string;
-            /** @description answer when the verdict is there (at most 10 minutes) */
+            /** @description answer when the verdict is there, or after 10 minutes as it is then */
             wait?: boolean;
             who?: string;
         };
         ValidationList: {
+            /** Format: int64 */
+            next?: number;
             validations: components["schemas"]["GuardianValidation"][] | null;
         };
         Version: {
@@ -2096,7 +2130,11 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["CancelInput"];
+            };
+        };
         responses: {
             /** @description OK */
             200: {
@@ -2598,7 +2636,7 @@ export interface operations {
     "get-v1-validations-by-id": {
         parameters: {
             query?: {
-                /** @description answer when the verdict is there */
+                /** @description answer when the verdict is there, or after 10 minutes as it is then */
                 wait?: boolean;
             };
             header?: never;

@@ -45,6 +45,8 @@ export type Verdict = S["JudgeVerdict"];
 export type Window = S["GuardianWindow"];
 export type Source = S["GuardianSource"];
 export type Validation = S["GuardianValidation"];
+export type WatchCourse = S["GuardianWatchCourse"];
+export type Look = S["GuardianLook"];
 
 export type Frame = S["EvidenceFrame"];
 export type Exception = S["TelemetryException"];

@@ -18,6 +18,7 @@ import { FailureGroups } from "../validation/FailureGroups";
 import { LogFindings } from "../validation/LogFindings";
 import { ObjectiveCard } from "../validation/ObjectiveCard";
 import { SlowPaths } from "../validation/SlowPaths";
+import { WatchCharts } from "../validation/Watch";
 
 /** One verdict: what happened, why, what now. */
 export default function ValidationPage() {
@@ -94,6 +95,8 @@ function Body({ v, onAct }: { v: Validation; onAct: (a: Act) => void }) {
 
       {cause && <CauseCard c={cause} undone={undone} firstFailure={e?.firstFailure} onUndo={undo} />}
       {(!!undone?.length || flows.length > 0) && <Done undone={undone ?? []} flows={flows} validation={v} />}
+
+      <WatchCharts v={v} />
 
       {results.length > 0 && (
         <Section title="Objectives">
