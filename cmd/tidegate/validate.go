@@ -54,6 +54,9 @@ Exit code: 0 pass (or warn), 1 fail, 2 inconclusive or still learning, 3 error.`
 				in.Last = cmp.Or(time.Duration(last), time.Minute).String()
 			}
 			in.Tags, in.Who = tags, whoAmI()
+			wait := in.Wait
+			live := wait && (in.Next != "" || in.To.After(time.Now())) && isTerminal(cmd.ErrOrStderr())
+			in.Wait = wait && !live
 			api, err := c.client()
 			if err != nil {
 				return err
@@ -62,7 +65,12 @@ Exit code: 0 pass (or warn), 1 fail, 2 inconclusive or still learning, 3 error.`
 			if err != nil {
 				return unknown(err, "tidegate guardian list")
 			}
-			for in.Wait && v.State != guardian.StateFinished { // longer than one request may take
+			if live {
+				if v, err = follow(cmd.Context(), api, v, followEvery, cmd.ErrOrStderr()); err != nil {
+					return err
+				}
+			}
+			for wait && v.State != guardian.StateFinished { // longer than one request may take
 				if v, err = get[guardian.Validation](cmd.Context(), api, "/v1/validations/"+url.PathEscape(v.ID), url.Values{"wait": {"true"}}); err != nil {
 					return err
 				}
@@ -70,7 +78,7 @@ Exit code: 0 pass (or warn), 1 fail, 2 inconclusive or still learning, 3 error.`
 			if err := c.show(cmd, v, func(w io.Writer) { showValidation(w, &v) }); err != nil {
 				return err
 			}
-			if !in.Wait {
+			if !wait {
 				return nil
 			}
 			return exitOf(v.Status)
