@@ -10,6 +10,9 @@ import (
 type Trace struct {
 	ID    TraceID `json:"traceId"`
 	Spans []Span  `json:"spans"`
+	// Truncated: the trace has more spans than are read of one; those that
+	// started first are here.
+	Truncated bool `json:"truncated,omitempty"`
 }
 
 // Sort orders the spans by start, parents before their children.

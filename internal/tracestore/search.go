@@ -32,7 +32,7 @@ func (s *Store) Traces(ctx context.Context, q telemetry.TraceQuery) iter.Seq2[*t
 			return
 		}
 		for chunk := range slices.Chunk(ids, readAhead) {
-			traces, err := collect(ctx, v, chunk)
+			traces, err := collect(ctx, v, chunk, maxSpansFound)
 			if err != nil {
 				yield(nil, err)
 				return

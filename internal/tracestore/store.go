@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/tidegate-io/tidegate/fault"
-	"github.com/tidegate-io/tidegate/internal/otlp/wire"
 	"github.com/tidegate-io/tidegate/internal/segment"
 	"github.com/tidegate-io/tidegate/telemetry"
 )
@@ -133,11 +132,13 @@ func (s *Store) eachSummary(visit func(*summary)) error {
 	return nil
 }
 
-// Trace returns one whole trace (of at most 10 000 spans); a fault of KindNotFound if there is none.
+// Trace returns one whole trace; a fault of KindNotFound if there is none. Of
+// one with more than 50,000 spans it returns those that started first, and says
+// so by Truncated.
 func (s *Store) Trace(ctx context.Context, id telemetry.TraceID) (*telemetry.Trace, error) {
 	v := s.log.View()
 	defer v.Close()
-	found, err := collect(ctx, v, []telemetry.TraceID{id})
+	found, err := collect(ctx, v, []telemetry.TraceID{id}, maxSpans)
 	if err != nil {
 		return nil, err
 	}
@@ -145,74 +146,4 @@ func (s *Store) Trace(ctx context.Context, id telemetry.TraceID) (*telemetry.Tra
 		return nil, fault.NotFound("trace %s is not stored", id)
 	}
 	return found[0], nil
-}
-
-// collect reads whole traces, in the order of ids, each frame once; nil for
-// those that are not there.
-func collect(ctx context.Context, v *segment.View[*summary], ids []telemetry.TraceID) ([]*telemetry.Trace, error) {
-	places := make(map[telemetry.TraceID]int, len(ids))
-	frames := map[segment.Frame[*summary]]bool{}
-	for i, id := range ids {
-		places[id] = i
-		for _, f := range v.Lookup(segment.Key(id)) {
-			frames[f] = true
-		}
-	}
-	c := collector{places: places, traces: make([]*telemetry.Trace, len(ids)), seen: map[spanKey]bool{}}
-	for f := range frames {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		if err := f.Entries(c.entry); err != nil {
-			return nil, err
-		}
-	}
-	for _, t := range c.traces {
-		if t != nil {
-			t.Sort()
-		}
-	}
-	return c.traces, nil
-}
-
-// maxSpans is the number of spans up to which a trace is read; ids that a
-// client uses for everything it does must not exhaust memory.
-const maxSpans = 10_000
-
-type collector struct {
-	places map[telemetry.TraceID]int
-	traces []*telemetry.Trace
-	seen   map[spanKey]bool
-}
-
-// spanKey identifies a span: clients send again what was acknowledged too late.
-// Some tracers give both sides of a call one id, hence the kind and service.
-type spanKey struct {
-	trace   telemetry.TraceID
-	span    telemetry.SpanID
-	kind    uint8
-	service string
-	start   uint64
-}
-
-func (c *collector) entry(e segment.Entry) error {
-	wanted := wire.Filter{Trace: func(id telemetry.TraceID) bool { _, ok := c.places[id]; return ok }}
-	return wire.WalkWhere(e.Request, wanted, func(res *wire.Resource, scope []byte, span *wire.Span) error {
-		key := spanKey{span.TraceID, span.ID, span.Kind, string(res.Service), span.Start}
-		i := c.places[span.TraceID]
-		if span.Defect != wire.Sound || c.seen[key] || c.traces[i] != nil && len(c.traces[i].Spans) >= maxSpans {
-			return nil
-		}
-		c.seen[key] = true
-		// A malformed attribute costs only itself: what could be decoded is shown.
-		decoded, err := wire.DecodeSpan(res, scope, span)
-		if err != nil && !fault.Is(err, fault.KindInvalid) {
-			return err
-		}
-		if c.traces[i] == nil {
-			c.traces[i] = &telemetry.Trace{ID: span.TraceID}
-		}
-		c.traces[i].Spans = append(c.traces[i].Spans, decoded)
-		return nil
-	})
 }
