@@ -110,13 +110,17 @@ func complaint(r judge.Result, o Objective, g Guardian) string {
 	if op := o.operation(); op != "" {
 		what = op + " requests of " + o.target(g).Service
 	}
+	limit, name := r.Limit, "the limit"
+	if r.Status == judge.StatusWarn && !r.Warn.IsNaN() {
+		limit, name = r.Warn, "the warning limit"
+	}
 	switch {
 	case r.Estimate.IsNaN():
 	case o.Indicator.ErrorRate != nil && r.Estimate > 0:
 		return fmt.Sprintf("%s of %s fail", Format(r.Estimate, r.Kind, r.Unit), what)
-	case o.Indicator.Latency != nil && !r.Limit.IsNaN():
-		return fmt.Sprintf("the %s of %s is %s, over the limit of %s", r.Statistic, what,
-			Format(r.Estimate, r.Kind, r.Unit), Format(r.Limit, r.Kind, r.Unit))
+	case o.Indicator.Latency != nil && r.Estimate > limit: // a new tail may be what warns
+		return fmt.Sprintf("the %s of %s is %s, over %s of %s", r.Statistic, what,
+			Format(r.Estimate, r.Kind, r.Unit), name, Format(limit, r.Kind, r.Unit))
 	}
 	return reason(r)
 }
