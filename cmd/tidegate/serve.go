@@ -15,7 +15,7 @@ import (
 )
 
 func serveCommand() *cobra.Command {
-	cfg := app.Config{Version: version, Listen: app.DefaultListen, Retention: app.DefaultRetention}
+	cfg := app.Config{Version: version, Listen: app.DefaultListen, Retention: app.DefaultRetention, Prometheus: app.Prometheus{Resolution: app.DefaultPrometheusResolution}}
 	var tokens, readyFile, logLevel, logFormat string
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -37,6 +37,7 @@ request to the API needs one of the tokens.`,
 			if cfg.Tokens, err = readTokens(tokens); err != nil {
 				return err
 			}
+			cfg.Prometheus.Token = os.Getenv("TIDEGATE_PROMETHEUS_TOKEN")
 			cfg.GitHubSecret = os.Getenv("TIDEGATE_GITHUB_WEBHOOK_SECRET")
 			a, err := app.New(cmd.Context(), cfg)
 			if err != nil {
@@ -63,6 +64,11 @@ request to the API needs one of the tokens.`,
 	f.StringArrayVar(&cfg.Hosts, "host", nil, "name by which browsers may reach the API, besides localhost; may be repeated")
 	f.StringVar(&cfg.URL, "url", os.Getenv("TIDEGATE_URL"), "URL of the UI as people reach it, for links in notifications")
 	f.StringVar(&tokens, "tokens-file", os.Getenv("TIDEGATE_TOKENS_FILE"), "file with the accepted tokens, one a line (or TIDEGATE_TOKENS)")
+	p := &cfg.Prometheus
+	f.StringVar(&p.URL, "prometheus", os.Getenv("TIDEGATE_PROMETHEUS"), "URL of a Prometheus API that guardians read from, instead of the embedded store (TIDEGATE_PROMETHEUS)")
+	f.StringVar(&p.TokenFile, "prometheus-token-file", os.Getenv("TIDEGATE_PROMETHEUS_TOKEN_FILE"), "file with the bearer token for it (or TIDEGATE_PROMETHEUS_TOKEN)")
+	f.StringVar(&p.User, "prometheus-user", os.Getenv("TIDEGATE_PROMETHEUS_USER"), "user for it; the token is the password then (TIDEGATE_PROMETHEUS_USER)")
+	f.Var((*span)(&p.Resolution), "prometheus-resolution", "its scrape interval, of the span metrics")
 	r := &cfg.Retention
 	f.Var((*span)(&r.TracesAge), "traces-age", "keep traces this long")
 	f.Var((*bytesize)(&r.TracesBytes), "traces-bytes", "keep at most this much of traces")

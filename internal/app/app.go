@@ -180,7 +180,7 @@ func (a *App) openChanges(ctx context.Context) (err error) {
 }
 
 func (a *App) openGuardians(context.Context) error {
-	sampler, err := tsdb.NewSampler(tsdb.SamplerConfig{Source: a.metrics, Settled: a.receiver.Settled})
+	sampler, err := a.openSampler()
 	if err != nil {
 		return err
 	}

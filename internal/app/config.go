@@ -33,6 +33,8 @@ type Config struct {
 	GitHubSecret string
 	// URL under which people reach the UI; for links in notifications.
 	URL string
+	// Prometheus to judge from, instead of the embedded store.
+	Prometheus Prometheus
 
 	Retention Retention
 	Logger    *slog.Logger
@@ -81,6 +83,9 @@ func (c *Config) defaults() error {
 	}
 	if c.Listen == (Listen{}) {
 		c.Listen = DefaultListen
+	}
+	if err := c.Prometheus.defaults(); err != nil {
+		return err
 	}
 	if len(c.Tokens) == 0 {
 		for _, a := range []string{c.Listen.API, c.Listen.OTLPGRPC, c.Listen.OTLPHTTP, c.Listen.FlagEvaluation, c.Listen.FlagSync, c.Listen.OFREP} {
