@@ -125,6 +125,7 @@ func TestBadRequests(t *testing.T) {
 		"not a duration":       {"GET", "/v1/traces?minDuration=slow", "", 400, `minDuration: "slow" is not a duration: expected for example 200ms`},
 		"not an attribute":     {"GET", "/v1/traces?attr=x", "", 400, `attr: "x": expected key=value`},
 		"too many points":      {"GET", "/v1/query?query=up&from=0&to=1000000&step=1s", "", 400, "step: more than 11,000 points: use a longer step"},
+		"step of no length":    {"GET", "/v1/query?query=up&from=1000&to=1000.01&step=1us", "", 400, `step: "1us": expected a duration of at least 1ms, for example 2s`},
 		"not a length":         {"POST", "/v1/guardians/g/validations", `{"last":"soon"}`, 400, `last: "soon" is not a duration: expected for example 1m`},
 		"not a trace id":       {"GET", "/v1/traces/xyz", "", 400, `trace id "xyz": expected up to 32 hex digits`},
 	} {

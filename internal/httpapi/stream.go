@@ -13,11 +13,12 @@ import (
 // that does not keep up is disconnected and reconnects: it refetches anyway.
 // Safe for concurrent use.
 type Stream struct {
-	version string
-	mu      sync.Mutex
-	last    int64
-	clients map[chan message]struct{}
-	closed  bool
+	version  string
+	patience time.Duration // of one write
+	mu       sync.Mutex
+	last     int64
+	clients  map[chan message]struct{}
+	closed   bool
 }
 
 type message struct {
@@ -30,11 +31,12 @@ const (
 	maxStreamClients = 256
 	streamBuffer     = 256
 	streamPing       = 15 * time.Second
+	streamPatience   = 15 * time.Second
 )
 
 // NewStream returns a stream that greets with the version.
 func NewStream(version string) *Stream {
-	return &Stream{version: version, clients: map[chan message]struct{}{}}
+	return &Stream{version: version, patience: streamPatience, clients: map[chan message]struct{}{}}
 }
 
 // Publish sends an event of a kind (change, validation, flag, loadtest,
@@ -101,6 +103,10 @@ func (s *Stream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no")
+	// A client that reads nothing would otherwise hold its goroutine for ever.
+	hurry := func() { _ = rc.SetWriteDeadline(time.Now().Add(s.patience)) } // best effort: not every writer can
+	defer func() { _ = rc.SetWriteDeadline(time.Time{}) }()                 // the connection's next answer has its own time
+	hurry()
 	fmt.Fprintf(w, "retry: 1000\nevent: hello\ndata: {\"version\":%q}\n\n", s.version)
 	if rc.Flush() != nil {
 		return
@@ -112,11 +118,13 @@ func (s *Stream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 			return
 		case <-ping.C:
+			hurry()
 			fmt.Fprint(w, ": ping\n\n")
 		case m, open := <-c:
 			if !open {
 				return
 			}
+			hurry()
 			fmt.Fprintf(w, "id: %d\nevent: %s\ndata: %s\n\n", m.id, m.event, m.data)
 		}
 		if rc.Flush() != nil {

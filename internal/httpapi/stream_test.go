@@ -2,10 +2,13 @@ package httpapi
 
 import (
 	"bufio"
+	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestStream(t *testing.T) {
@@ -63,4 +66,38 @@ func TestSlowClientIsDropped(t *testing.T) {
 		t.Errorf("%d messages, want %d", n, streamBuffer)
 	}
 	s.unsubscribe(c) // harmless
+}
+
+// A client that keeps its connection and reads nothing does not hold a
+// goroutine for ever.
+func TestClientThatDoesNotReadIsDisconnected(t *testing.T) {
+	s := NewStream("v1")
+	s.patience = 50 * time.Millisecond
+	ended := make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(ended)
+		s.ServeHTTP(w, r)
+	}))
+	defer srv.CloseClientConnections()
+	defer s.Close()
+	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); err != nil { // it is subscribed
+		t.Fatal(err)
+	}
+	large := strings.Repeat("x", 1<<20)
+	for range 64 { // more than sockets buffer
+		s.Publish("change", large)
+	}
+	select {
+	case <-ended:
+	case <-time.After(5 * time.Second):
+		t.Error("still being served")
+	}
 }

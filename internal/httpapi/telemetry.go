@@ -140,8 +140,8 @@ func (a *server) registerTelemetry(api huma.API) {
 		}
 		step := niceStep(to.Sub(from), 240)
 		if in.Step != "" {
-			if step, err = time.ParseDuration(in.Step); err != nil || step <= 0 {
-				return SeriesList{}, fault.InvalidField("step", "%q is not a duration: expected for example 2s", in.Step)
+			if step, err = time.ParseDuration(in.Step); err != nil || step < time.Millisecond {
+				return SeriesList{}, fault.InvalidField("step", "%q: expected a duration of at least 1ms, for example 2s", in.Step)
 			}
 		}
 		if to.Sub(from)/step > 11_000 {
