@@ -128,15 +128,18 @@ func (m *moment) add(series map[string]string, v any) {
 const scrapeInterval = 15 * time.Second
 
 // story is ten minutes of a service, scraped every 15 seconds, 4 seconds past
-// the quarters. Two instances serve two operations; instance b is restarted
+// the quarters, and a pause of half an hour before them. Two instances serve two operations; instance b is restarted
 // after four minutes and gone after seven, a third operation comes after five,
 // and c has a coarser layout and durations of zero. It returns the number of
-// calls, too.
+// calls after the pause, too.
 func story(start time.Time) (out []moment, total float64) {
 	seen := map[string][]float64{}
 	calls := map[string]float64{}
 	for i := range 41 {
 		m := moment{at: start.Add(4*time.Second + time.Duration(i)*scrapeInterval)}
+		if i == 0 {
+			m.at = m.at.Add(-30 * time.Minute)
+		}
 		for k, who := range []struct{ instance, operation, status string }{
 			{"a", "GET /", telemetry.LabelStatusUnset}, {"a", "POST /", telemetry.LabelStatusError}, {"a", "POST /", telemetry.LabelStatusUnset},
 			{"b", "GET /", telemetry.LabelStatusUnset}, {"b", "GET /", telemetry.LabelStatusError}, {"c", "late", telemetry.LabelStatusError},
@@ -158,7 +161,9 @@ func story(start time.Time) (out []moment, total float64) {
 				seen[id] = append(seen[id], 0.0007*math.Pow(1.9, float64((i+j+k)%13)))
 			}
 			calls[id] += float64(more)
-			total += float64(more)
+			if i > 0 {
+				total += float64(more)
+			}
 			schema := int32(3)
 			h := native(schema, seen[id]...)
 			if who.instance == "c" {

@@ -142,7 +142,7 @@ func TestRemoteReadsInPieces(t *testing.T) {
 	var refusals atomic.Int32
 	api := db.HTTPHandler("test")
 	tests := map[string]*Remote{
-		"too large for us": remoteOf(t, api, func(c *RemoteConfig) { c.MaxBytes = 2000 }),
+		"too large for us": remoteOf(t, api, func(c *RemoteConfig) { c.MaxBytes = 4000 }),
 		"too large for them": remoteOf(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			if strings.Contains(req.FormValue("query"), "[915s]") {
 				refusals.Add(1)
@@ -227,6 +227,33 @@ func TestScrapedResolution(t *testing.T) {
 	}
 	if got := read(t, s, errorRate, 0, 120, 0); !strings.Contains(got.Err, "1m0s apart") || got.Slices != nil {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestScrapedPause: what a counter showed before a pause of the scraping is not
+// counted again after it.
+func TestScrapedPause(t *testing.T) {
+	db := open(t)
+	put(t, db, calls("STATUS_CODE_UNSET", "a"), -1215, 900, -1200, 1000, 15, 1007, 30, 1008)
+	put(t, db, durations("a"), -1200, native(3, 1, 1, 1), 15, native(3, 1, 1, 1, 1), 30, native(3, 1, 1, 1, 1))
+	put(t, db, calls("STATUS_CODE_UNSET", "new"), 15, 3, 30, 5)
+	for name, source := range map[string]Source{"embedded": db, "remote": remoteOf(t, db.HTTPHandler("test"), nil)} {
+		s, err := NewSampler(SamplerConfig{Source: source, Resolution: 15 * time.Second, Scraped: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, n := sums(read(t, s, errorRate, 0, 30, 0)); n != 13 {
+			t.Errorf("%s: counted %v, want 13", name, n)
+		}
+		observed := 0.0
+		for _, sl := range read(t, s, indicators["latency"], 0, 30, 0).Slices {
+			if sl.Histogram != nil {
+				observed += sl.Histogram.Count
+			}
+		}
+		if observed != 1 {
+			t.Errorf("%s: observed %v, want 1", name, observed)
+		}
 	}
 }
 

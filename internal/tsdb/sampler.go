@@ -51,6 +51,11 @@ type SamplerConfig struct {
 // series; it is also how long PromQL looks back.
 const defaultLookback = 5 * time.Minute
 
+// farLookback is how long before that the last values of a scraped store are
+// asked for. Its scraping may pause, while it is restarted or moved, and all
+// that counters show after a pause did not happen in the window.
+const farLookback = time.Hour
+
 // Sampler reads indicators for guardians. It is safe for concurrent use.
 //
 // Counters and native histograms are differenced sample by sample, per
@@ -208,6 +213,17 @@ const pieceSamples = 300
 // difference reads the raw samples of the window, and of the time before it
 // that tells where the counters stood.
 func (s *Sampler) difference(ctx context.Context, selector string, g grid, into differences) ([]judge.Slice, error) {
+	if s.cfg.Scraped {
+		// Each point is the last sample of the five minutes before it.
+		before := g.from().Add(-s.cfg.Lookback)
+		m, err := s.cfg.Source.QueryRange(ctx, selector, before.Add(-farLookback), before, defaultLookback)
+		if err != nil {
+			return nil, err
+		}
+		if err := into.add(m); err != nil {
+			return nil, err
+		}
+	}
 	piece := pieceSamples * s.cfg.Resolution
 	closest := time.Duration(math.MaxInt64)
 	for from := g.from().Add(-s.cfg.Lookback); from.Before(g.to()); from = from.Add(piece) {
