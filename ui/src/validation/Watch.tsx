@@ -39,17 +39,19 @@ function Course({ c, from, until, running }: { c: WatchCourse; from: number; unt
         <span className="objective-limit">{count(last.n)} requests</span>
       </div>
       <Evidence c={c} looks={c.looks ?? []} from={from} until={until} />
-      <p className="why">{state(c, last, running)}</p>
+      <p className="why">{inWords(c, last, running)}</p>
     </article>
   );
 }
 
 const odds = (e: number) => (e >= 1e6 ? "over a million" : count(e));
 
-function state(c: WatchCourse, last: Look, running: boolean): string {
+/** What the last look means. */
+export function inWords(c: Pick<WatchCourse, "status" | "failAt">, last: Pick<Look, "eValue" | "needed">, running: boolean): string {
+  if (Number.isNaN(num(last.eValue))) return c.status === "error" ? "It could not be read at the last look." : "Nothing to compare at the last look.";
   const e = `Evidence that it is worse: ${odds(num(last.eValue))} to 1.`;
   if (c.status === "fail") return `${e} It fails at ${odds(c.failAt)} to 1.`;
-  if (c.status === "inconclusive" && last.needed) return `${e} ${count(last.needed)} more requests needed to pass.`;
+  if (c.status === "inconclusive" && last.needed) return `${e} About ${count(Number(last.needed.toPrecision(2)))} more requests needed to pass.`;
   if (c.status === "inconclusive") return `${e} Not decided${running ? " yet" : ""}.`;
   if (c.status === "pass" && running) return `${e} Enough was seen to pass; watched until the window ends.`;
   return e;
