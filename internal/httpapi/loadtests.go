@@ -49,7 +49,7 @@ func (a *server) registerLoadTests(api huma.API) {
 		}
 		out := LoadTestList{Tests: []LoadTestItem{}}
 		for _, t := range tests {
-			item := LoadTestItem{Test: t}
+			item := LoadTestItem{Test: t.Redacted()}
 			runs, err := a.LoadTests.Runs(ctx, t.Name, 1)
 			if err != nil {
 				return LoadTestList{}, err

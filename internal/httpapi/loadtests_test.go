@@ -31,3 +31,17 @@ func TestCancelLoadTest(t *testing.T) {
 		}
 	}
 }
+
+func (f *fakeLoadTests) Tests(context.Context) ([]loadtest.Test, error) {
+	return []loadtest.Test{{Name: "t", Request: &loadtest.Request{Headers: map[string]string{"Authorization": "Bearer hunter2"}}}}, nil
+}
+
+func (f *fakeLoadTests) Runs(context.Context, string, int) ([]loadtest.Run, error) { return nil, nil }
+
+// TestLoadTestsShowNoSecrets: manifests take them from the environment.
+func TestLoadTestsShowNoSecrets(t *testing.T) {
+	_, list := request[LoadTestList](t, Config{LoadTests: &fakeLoadTests{}}, "GET", "/v1/loadtests", "")
+	if len(list.Tests) != 1 || list.Tests[0].Test.Request.Headers["Authorization"] != "***" {
+		t.Errorf("got %+v", list.Tests)
+	}
+}
