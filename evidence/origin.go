@@ -134,6 +134,9 @@ func missingServer(t *telemetry.Trace, children map[telemetry.SpanID][]int, s *t
 		}
 	}
 	peer = attribute(s, "peer.service", "server.address", "net.peer.name", "rpc.service")
+	if t.Truncated { // it may be among the spans that are not here
+		return peer, ""
+	}
 	who := peer
 	if who == "" {
 		who = "the called service"

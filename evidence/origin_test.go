@@ -125,3 +125,15 @@ func TestLocateEndsOnHostileTraces(t *testing.T) {
 		t.Error("a failure in an empty trace")
 	}
 }
+
+// Of a trace that was cut nobody knows whether the called side left a span.
+func TestCutTraceSaysNothingOfTheOtherSide(t *testing.T) {
+	tr := trace(t, 1, t0, "checkout server PlaceOrder 0-50 error\n\tcheckout client Charge 1-40 server.address=payment.shop.svc error refused")
+	for _, cut := range []bool{false, true} {
+		tr.Truncated = cut
+		o, ok := locate(tr, entity.Ref{Service: "checkout"}, "")
+		if !ok || (o.note == "") != cut || (o.peer == "") {
+			t.Errorf("cut %v: %v, peer %q, note %q", cut, ok, o.peer, o.note)
+		}
+	}
+}
