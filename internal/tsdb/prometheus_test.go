@@ -8,9 +8,12 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,11 +36,7 @@ import (
 // to a real Prometheus and to the embedded store, and reads every indicator
 // from both.
 func TestSameAnswerFromPrometheus(t *testing.T) {
-	program, err := exec.LookPath("prometheus")
-	if err != nil {
-		t.Skip("prometheus is not installed")
-	}
-	base := startPrometheus(t, program)
+	base := startPrometheus(t, installed(t), "")
 	start := time.Now().Add(-30 * time.Minute).Truncate(time.Minute)
 	embedded := open(t)
 	told, _ := story(start)
@@ -50,6 +49,57 @@ func TestSameAnswerFromPrometheus(t *testing.T) {
 		t.Fatal(err)
 	}
 	sameAnswers(t, embedded, remote, start, indicators)
+}
+
+func installed(t *testing.T) (program string) {
+	t.Helper()
+	program, err := exec.LookPath("prometheus")
+	if err != nil {
+		t.Skip("prometheus is not installed")
+	}
+	return program
+}
+
+// TestScrapedByPrometheus: what a service counts between two moments, scraped by
+// a real Prometheus when it likes, is counted exactly.
+func TestScrapedByPrometheus(t *testing.T) {
+	program := installed(t)
+	var served, scrapes atomic.Int64
+	served.Store(1000)
+	exporter := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		scrapes.Add(1)
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+		_, _ = fmt.Fprintf(w, "# TYPE %[1]s counter\n%[1]s{service_name=\"checkout\",span_kind=%[2]q,status_code=%[3]q} %[4]d\n",
+			telemetry.MetricCalls, telemetry.LabelKindServer, telemetry.LabelStatusError, served.Load())
+	}))
+	t.Cleanup(exporter.Close)
+	base := startPrometheus(t, program, "scrape_configs: [{job_name: x, scrape_interval: 1s, scrape_timeout: 1s, static_configs: [{targets: ["+strings.TrimPrefix(exporter.URL, "http://")+"]}]}]")
+	for deadline := time.Now().Add(30 * time.Second); scrapes.Load() < 2; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nothing is scraped")
+		}
+	}
+	from := time.Now()
+	for range 25 {
+		served.Add(20)
+		time.Sleep(100 * time.Millisecond) // the service is at work
+	}
+	remote, err := NewRemote(RemoteConfig{URL: base})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := NewSampler(SamplerConfig{Source: remote, Settled: remote.Settled, Resolution: time.Second, Scraped: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, _, err := s.Sample(t.Context(), guardian.Reading{Indicator: errorRate, Target: entity.Ref{Service: "checkout"},
+		Window: guardian.Window{From: from, To: time.Now()}})
+	if err != nil || got.Err != "" {
+		t.Fatal(err, got.Err)
+	}
+	if bad, total := sums(got); bad != 500 || total != 500 {
+		t.Errorf("counted %v of %v, want 500: %v", bad, total, got.Slices)
+	}
 }
 
 // TestSameAnswerFromOwnAPI does it with the API that this package serves, which
@@ -69,7 +119,7 @@ func TestSameAnswerFromOwnAPI(t *testing.T) {
 }
 
 // startPrometheus runs the program on a free port until the test ends.
-func startPrometheus(t *testing.T, program string) (base string) {
+func startPrometheus(t *testing.T, program, configuration string) (base string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -81,7 +131,7 @@ func startPrometheus(t *testing.T, program string) (base string) {
 	}
 	dir := t.TempDir()
 	config := filepath.Join(dir, "prometheus.yml")
-	if err := os.WriteFile(config, []byte("global: {scrape_interval: 15s}\n"), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(configuration), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
