@@ -169,6 +169,9 @@ func (x *execution) step(ctx context.Context, i int) error {
 		return nil
 	case StatePending:
 		input, err := x.decide(ctx, i)
+		if ctx.Err() != nil { // an interrupted condition has not failed
+			return ctx.Err()
+		}
 		if err != nil {
 			return x.finishStep(ctx, i, StateFailed, nil, err)
 		}
