@@ -58,6 +58,7 @@ func validationsUpdated(t *testing.T, s Stores) {
 	v.Verdict = &judge.Verdict{Status: judge.StatusFail, Results: []judge.Result{{Name: "latency", Estimate: 0.25, MDE: nan, High: judge.Number(math.Inf(1))}}}
 	v.Evidence = &evidence.Evidence{FailedTraces: 3, FirstFailure: t0, Gaps: []string{"no log store"}}
 	v.Sources = []guardian.Source{{Objective: "latency", Queries: []string{"up"}, Series: [][2]judge.Number{{1, nan}}}}
+	v.Watch = &guardian.Watch{Until: t0.Add(time.Hour), Courses: []guardian.WatchCourse{{Objective: "latency", FailAt: 100, Looks: []guardian.Look{{Time: t0, EValue: 3, Estimate: nan}}}}}
 	ok(t, s.Guardians.Update(t.Context(), v))
 	got, err := s.Guardians.Validation(t.Context(), "v")
 	ok(t, err)
@@ -66,9 +67,9 @@ func validationsUpdated(t *testing.T, s Stores) {
 	}
 	listed, err := s.Guardians.Validations(t.Context(), guardian.HistoryQuery{Guardian: "checkout"})
 	ok(t, err)
-	v.Evidence, v.Sources = nil, nil
+	v.Evidence, v.Sources, v.Watch = nil, nil, nil
 	if d := cmp.Diff([]guardian.Validation{v}, listed, equalNumbers); d != "" {
-		t.Errorf("lists leave out evidence and sources, nothing else:\n%s", d)
+		t.Errorf("lists leave out evidence, sources and watch, nothing else:\n%s", d)
 	}
 	wantKind(t, s.Guardians.Update(t.Context(), guardian.Validation{ID: "nobody", Guardian: "checkout", Number: 1}), fault.KindNotFound)
 	v.Number = 2
