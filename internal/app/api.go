@@ -152,7 +152,15 @@ func (r *reporter) undosOf(ctx context.Context, e change.Event) ([]change.Event,
 			out = append(out, u)
 		}
 	}
-	return out, err
+	if err != nil || len(out) > 0 {
+		return out, err
+	}
+	// It may have been long ago, among many events.
+	u, err := r.changes.Event(ctx, undoEventID(e.ID))
+	if fault.Is(err, fault.KindNotFound) {
+		return nil, nil
+	}
+	return []change.Event{u}, err
 }
 
 // addRun finds the workflow run that asked for the validation, and the last
