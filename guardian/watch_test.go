@@ -36,7 +36,7 @@ type shops struct {
 	seed    uint64
 	failing float64
 	since   time.Time
-	damage  func(guardian.Reading) (err error, queryErr string)
+	damage  func(guardian.Reading) (queryErr string, err error)
 	reads   int
 }
 
@@ -46,7 +46,7 @@ func (s *shops) Sample(_ context.Context, r guardian.Reading) (judge.Sample, []s
 	s.reads++
 	out := judge.Sample{Kind: judge.Ratio}
 	if s.damage != nil {
-		err, queryErr := s.damage(r)
+		queryErr, err := s.damage(r)
 		if out.Err = queryErr; err != nil || queryErr != "" {
 			return out, nil, err
 		}
@@ -209,23 +209,23 @@ func TestWatchSurvivesRestart(t *testing.T) {
 // end it is as without a watch.
 func TestWatchThatCannotRead(t *testing.T) {
 	for name, tc := range map[string]struct {
-		damage func(begun time.Time) (error, string)
+		damage func(begun time.Time) (string, error)
 		want   judge.Status
 	}{
-		"for a while": {func(begun time.Time) (error, string) {
+		"for a while": {func(begun time.Time) (string, error) {
 			if time.Since(begun) < time.Minute {
-				return fault.Unavailable("starting"), ""
+				return "", fault.Unavailable("starting")
 			}
-			return nil, ""
+			return "", nil
 		}, judge.StatusPass},
-		"query fails": {func(time.Time) (error, string) { return nil, "parse error" }, judge.StatusError},
-		"for good":    {func(time.Time) (error, string) { return fault.Unavailable("gone"), "" }, judge.StatusError},
-		"panics":      {func(time.Time) (error, string) { panic("nil map") }, judge.StatusError},
+		"query fails": {func(time.Time) (string, error) { return "parse error", nil }, judge.StatusError},
+		"for good":    {func(time.Time) (string, error) { return "", fault.Unavailable("gone") }, judge.StatusError},
+		"panics":      {func(time.Time) (string, error) { panic("nil map") }, judge.StatusError},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				begun := time.Now()
-				shop := &shops{seed: 1, damage: func(guardian.Reading) (error, string) { return tc.damage(begun) }}
+				shop := &shops{seed: 1, damage: func(guardian.Reading) (string, error) { return tc.damage(begun) }}
 				w, told := watching(t, shop, canary)
 				w.boot()
 				defer w.shutdown()
