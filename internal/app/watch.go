@@ -11,6 +11,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
+	"github.com/tidegate-io/tidegate/internal/httpapi"
 	"github.com/tidegate-io/tidegate/internal/manifest"
 )
 
@@ -23,7 +24,7 @@ const (
 
 // watchManifests applies the directory of manifests now and whenever it
 // changes. A file with a mistake is reported and what it defined before stays
-// in force; what a vanished file defined is taken out of force.
+// in force; what no file defines any more is taken out of force.
 func (a *App) watchManifests(ctx context.Context) error {
 	dir := a.cfg.Manifests
 	if dir == "" {
@@ -55,9 +56,11 @@ func (a *App) watchManifests(ctx context.Context) error {
 	}
 }
 
-// applyDir applies every file of the directory and forgets vanished ones.
+// applyDir applies every file of the directory and forgets what none of them
+// defines any more; nothing while a file is refused, because what is missing may
+// have moved there.
 func (a *App) applyDir(ctx context.Context, dir string, w *fsnotify.Watcher) {
-	files := map[string]bool{}
+	defined, complete := map[string]bool{}, true // objects by id
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -68,8 +71,12 @@ func (a *App) applyDir(ctx context.Context, dir string, w *fsnotify.Watcher) {
 		if !strings.HasSuffix(path, ".yaml") && !strings.HasSuffix(path, ".yml") {
 			return nil
 		}
-		files["file:"+path] = true
-		if err := a.applyFile(ctx, path); err != nil {
+		applied, err := a.applyFile(ctx, path)
+		for _, o := range applied {
+			defined[o.Kind+"/"+o.Name] = true
+		}
+		complete = complete && err == nil
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // vanished meanwhile: the next round sees it
 			a.refused(path, err)
 		}
 		return nil
@@ -78,13 +85,28 @@ func (a *App) applyDir(ctx context.Context, dir string, w *fsnotify.Watcher) {
 		a.log.Error("reading manifests", "error", err)
 		return
 	}
+	if !complete {
+		return
+	}
 	for _, e := range a.catalog.entries("") {
-		if strings.HasPrefix(e.Source, "file:"+dir+string(filepath.Separator)) && !files[e.Source] {
-			if err := a.catalog.Delete(ctx, e.Kind, e.Name()); err != nil {
-				a.log.Error("manifest of a vanished file", "file", e.Source, "error", err)
-			}
+		if !within(dir, e.Source) || defined[e.ID()] {
+			continue
+		}
+		if err := a.catalog.Delete(ctx, e.Kind, e.Name()); err != nil {
+			a.log.Error("manifest of a vanished file", "file", e.Source, "error", err)
 		}
 	}
+}
+
+// fileSource begins the source of what comes from the watched directory.
+const fileSource = "file:"
+
+// within reports whether a source is a file in the directory, however the
+// directory is written.
+func within(dir, source string) bool {
+	path, ok := strings.CutPrefix(source, fileSource)
+	rel, err := filepath.Rel(dir, path)
+	return ok && err == nil && filepath.IsLocal(rel)
 }
 
 // refused reports every mistake of a file.
@@ -100,17 +122,13 @@ func (a *App) refused(path string, err error) {
 	}
 }
 
-func (a *App) applyFile(ctx context.Context, path string) error {
+func (a *App) applyFile(ctx context.Context, path string) ([]httpapi.Applied, error) {
 	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // vanished meanwhile: the next round sees it
-	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if data, err = manifest.Inline(data, os.DirFS(filepath.Dir(path))); err != nil {
-		return err
+		return nil, err
 	}
-	_, err = a.catalog.Apply(ctx, "file:"+path, data, false)
-	return err
+	return a.catalog.Apply(ctx, fileSource+path, data, false)
 }
