@@ -85,13 +85,18 @@ func scored(v *Verdict, s *Score, list []*assessment) {
 	}
 }
 
-// summary says in one sentence what decided.
+// summary says in one sentence what decided. Informational objectives are
+// counted as that, whatever could be said of them.
 func summary(v *Verdict, list []*assessment) string {
 	var counts []string
 	for _, st := range []Status{StatusFail, StatusError, StatusInconclusive, StatusWarn, StatusLearning, StatusPass, StatusInfo} {
 		n := 0
 		for _, a := range list {
-			if a.result.Status == st {
+			counted := a.result.Status
+			if a.result.Role == RoleInfo {
+				counted = StatusInfo
+			}
+			if counted == st {
 				n++
 			}
 		}
