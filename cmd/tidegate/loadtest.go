@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"time"
 
@@ -151,18 +150,22 @@ func (c *cli) loadTestRuns() *cobra.Command {
 }
 
 func (c *cli) loadTestCancel() *cobra.Command {
-	return &cobra.Command{
+	var reason string
+	cmd := &cobra.Command{
 		Use: "cancel RUN", Short: "Stop a run", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			api, err := c.client()
 			if err != nil {
 				return err
 			}
-			var r loadtest.Run
-			if err := api.do(cmd.Context(), http.MethodPost, "/v1/loadtest-runs/"+url.PathEscape(args[0])+"/cancel", nil, &r); err != nil {
+			r, err := post[loadtest.Run](cmd.Context(), api, "/v1/loadtest-runs/"+url.PathEscape(args[0])+"/cancel",
+				httpapi.CancelInput{Who: whoAmI(), Reason: reason})
+			if err != nil {
 				return unknown(err, "tidegate loadtest runs")
 			}
 			return c.show(cmd, r, func(w io.Writer) { showRun(w, r) })
 		},
 	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why; kept with the run")
+	return cmd
 }

@@ -143,7 +143,7 @@ func (a api) queryRange(r *http.Request) (any, annotations.Annotations, error) {
 		return nil, nil, badParam("step", err)
 	case end.Before(start):
 		return nil, nil, badParam("end", errors.New("end timestamp must not be before start time"))
-	case step <= 0:
+	case step < time.Millisecond: // the engine counts in milliseconds
 		return nil, nil, badParam("step", errors.New("zero or negative query resolution step widths are not accepted. Try a positive integer"))
 	case end.Sub(start)/step > MaxPoints:
 		return nil, nil, &apiError{errBadData, errors.New("exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)")}

@@ -113,6 +113,7 @@ func TestPrometheusAPIMistakes(t *testing.T) {
 		"/api/v1/query_range?query=up":                                 "400 bad_data",
 		"/api/v1/query_range?query=up&start=5&end=1&step=1":            "400 bad_data",
 		"/api/v1/query_range?query=up&start=1&end=5&step=0":            "400 bad_data",
+		"/api/v1/query_range?query=up&start=1&end=1.0001&step=0.0001":  "400 bad_data",
 		"/api/v1/query_range?query=up&start=1&end=50000&step=1":        "400 bad_data",
 		"/api/v1/query_range?query=up&start=1&end=5&step=1&timeout=0s": "503 timeout",
 		"/api/v1/series":             "400 bad_data",

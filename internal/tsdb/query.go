@@ -27,8 +27,8 @@ func (d *DB) Query(ctx context.Context, expr string, at time.Time) (promql.Matri
 
 // QueryRange evaluates expr at from, from+step, … up to and including to.
 func (d *DB) QueryRange(ctx context.Context, expr string, from, to time.Time, step time.Duration) (promql.Matrix, error) {
-	if step <= 0 {
-		return nil, fault.InvalidField("step", "must be positive, got %s", step)
+	if step < time.Millisecond { // the engine counts in milliseconds
+		return nil, fault.InvalidField("step", "must be at least 1ms, got %s", step)
 	}
 	if to.Before(from) {
 		return nil, fault.InvalidField("to", "is before from")

@@ -1421,6 +1421,7 @@ export interface components {
         TelemetryTrace: {
             spans: components["schemas"]["TelemetrySpan"][] | null;
             traceId: string;
+            truncated?: boolean;
         };
         TelemetryTraceSummary: {
             /**

@@ -37,8 +37,7 @@ function cancelAct(r: LoadRun): Act {
     title: `Cancel the run of ${r.test}`,
     effects: ["No further request is sent; answers under way are waited for.", "The run is kept as cancelled. It says finished to nobody, so nothing validates it."],
     confirm: `Cancel ${r.test}`,
-    anonymous: true,
-    run: () => post(`/v1/loadtest-runs/${seg(r.id)}/cancel`, {}),
+    run: (who, reason) => post(`/v1/loadtest-runs/${seg(r.id)}/cancel`, { who, reason }),
   };
 }
 
