@@ -41,6 +41,7 @@ const (
 	TypeDeploymentFinished   = "deployment.finished"
 	TypeConfigurationChanged = "configuration.changed"
 	TypeFlagChanged          = "flag.changed"
+	TypeFlagDefined          = "flag.defined" // a flag became known; what code did without it is not
 	TypeTestStarted          = "test.started"
 	TypeTestFinished         = "test.finished"
 	TypeValidationStarted    = "validation.started"

@@ -128,6 +128,7 @@ func TestTheCause(t *testing.T) {
 		"the same in another place":     {events: []change.Event{mark(time.Minute, func(e *change.Event) { e.Environment = "production" })}},
 		"names no service":              {events: []change.Event{mark(time.Minute, func(e *change.Event) { e.Ref = entity.Ref{} })}, why: "names no service", listed: 1},
 		"hours ago":                     {events: []change.Event{mark(3*time.Hour, asIs)}, why: "too long before", listed: 1},
+		"a flag that became known":      {events: []change.Event{mark(50*time.Second, func(e *change.Event) { e.Type, e.From = change.TypeFlagDefined, "" })}, why: "became known", listed: 1},
 		"only a note":                   {events: []change.Event{mark(time.Minute, func(e *change.Event) { e.Kind = change.KindAnnotation })}},
 		"nearest to the origin":         {events: []change.Event{mark(30*time.Second, deploy("checkout", "2")), mark(40*time.Second, asIs)}, want: "flip", listed: 2},
 		"a deployment on the path":      {events: []change.Event{mark(30*time.Second, deploy("checkout", "2"))}, want: "deploy", why: "go through", listed: 1},

@@ -39,6 +39,7 @@ const (
 	kindOther = 0.9 // configuration, against deployments and flags
 	undoing   = 0.3 // it takes another change back
 	outdated  = 0.3 // another change of the same thing came after it
+	defined   = 0.3 // a flag became known, which code that evaluates it need not notice
 	otherBy   = 0.3 // a deployment of another version than the one that fails
 )
 
@@ -47,8 +48,8 @@ const (
 // Left out are: what came after the onset (but for clock skew), what touches
 // no service on the path, and what was undone before the onset. A change is
 // likely when it touches the path, came shortly before the onset, is the last
-// one of its thing, takes nothing back, and the failures were not usual
-// before. With no such change nothing is blamed.
+// one of its thing, takes nothing back, is more than a flag becoming known, and
+// the failures were not usual before. With no such change nothing is blamed.
 func (g *gathering) changes(ctx context.Context) {
 	if g.Changes == nil {
 		g.gap("no record of changes", nil)
@@ -144,6 +145,9 @@ func (g *gathering) candidate(ctx context.Context, gr *group, e change.Event, al
 	}
 	if e.UndoOf != "" {
 		doubt(undoing, "it takes an earlier change back")
+	}
+	if e.Type == change.TypeFlagDefined {
+		doubt(defined, "the flag became known then, which is not to say that anything changed")
 	}
 	if later, ok := superseded(e, all, gr.started); ok {
 		doubt(outdated, fmt.Sprintf("“%s” came after it", later.Title))

@@ -24,10 +24,13 @@ func runtimeEvent(f Flag, a Audit) change.Event {
 
 // sourceEvent is the change event of an edit of a flag's source. It can be
 // taken back by a runtime change only when it changed nothing but the default
-// variant.
+// variant. A flag that the source did not have before is defined, not changed.
 func sourceEvent(f Flag, a Audit, undoable bool) change.Event {
 	e := flagEvent(f, a)
 	e.Source = f.Source
+	if a.From == "" && a.To != "" {
+		e.Type, e.Title = change.TypeFlagDefined, fmt.Sprintf("Flag %s defined: %s", a.Key, a.To)
+	}
 	if undoable {
 		e.Undo = &change.Undo{Kind: "flag", FlagSet: a.Set, FlagKey: a.Key, Variant: a.From}
 	}
