@@ -20,6 +20,7 @@ require (
 	github.com/open-feature/flagd/core v0.16.1
 	github.com/open-feature/go-sdk v1.20.0
 	github.com/open-feature/go-sdk-contrib/providers/flagd v0.4.0
+	github.com/open-feature/go-sdk-contrib/providers/ofrep v0.1.6
 	github.com/pressly/goose/v3 v3.28.0
 	github.com/prometheus/common v0.71.0
 	github.com/prometheus/prometheus v0.315.0

@@ -7,13 +7,14 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	provider "github.com/open-feature/go-sdk-contrib/providers/flagd/pkg"
+	"github.com/open-feature/go-sdk-contrib/providers/ofrep"
 	of "github.com/open-feature/go-sdk/openfeature"
 )
 
-// TestGoClient evaluates with the Go SDK and flagd's provider, in both of its
-// modes.
+// TestGoClient evaluates with the Go SDK: with flagd's provider in both of its
+// modes, and with the OFREP provider.
 func TestGoClient(t *testing.T) {
-	for _, mode := range []string{"rpc", "in-process"} {
+	for _, mode := range []string{"rpc", "in-process", "ofrep"} {
 		t.Run(mode, func(t *testing.T) {
 			s := start(t)
 			client := goClient(t, s, mode, "")
@@ -38,6 +39,9 @@ func TestGoClientSelectsASet(t *testing.T) {
 
 func goClient(t *testing.T, s *server, mode, selector string) *of.Client {
 	t.Helper()
+	if mode == "ofrep" {
+		return clientOf(t, ofrep.NewProvider("http://"+s.ofrep.String()))
+	}
 	options := []provider.ProviderOption{provider.WithHost("127.0.0.1"), provider.WithoutCache(), provider.WithSelector(selector), provider.WithLogger(logr.Discard())}
 	if mode == "rpc" {
 		options = append(options, provider.WithRPCResolver(), provider.WithPort(uint16(s.evaluation.Port)))
@@ -48,10 +52,15 @@ func goClient(t *testing.T, s *server, mode, selector string) *of.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(p.Shutdown)
+	return clientOf(t, p)
+}
+
+func clientOf(t *testing.T, p of.FeatureProvider) *of.Client {
+	t.Helper()
 	if err := of.SetNamedProviderAndWait(t.Name(), p); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(p.Shutdown)
 	return of.NewClient(t.Name())
 }
 
