@@ -19,6 +19,7 @@ var (
 	uuid     = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
 	number   = regexp.MustCompile(`^[+-]?\d+(?:[.,:]\d+)*(?:[eE][+-]?\d+)?(ns|µs|us|ms|s|m|h|d|%|[kKMGT]?i?B)?$`)
 	prefixed = regexp.MustCompile(`^0[xX][0-9A-Fa-f]+$`)
+	letters  = regexp.MustCompile(`\b(?:[a-f]{8,}|[A-F]{8,})\b`) // an id without a digit; no word is
 	hexa     = regexp.MustCompile(`^[0-9A-Fa-f]{8,}$`)
 )
 
@@ -31,7 +32,7 @@ var (
 func Mask(message string) string {
 	message = clip(message, maxMessage)
 	message = quoted.ReplaceAllString(message, "<str>")
-	return word.ReplaceAllStringFunc(message, maskWord)
+	return letters.ReplaceAllString(word.ReplaceAllStringFunc(message, maskWord), "<id>")
 }
 
 func maskWord(w string) string {

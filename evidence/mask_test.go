@@ -18,6 +18,8 @@ func TestMask(t *testing.T) {
 		"user 3f2b8c1e-9d4a-4b6f-8a21-0c9e5d7f1a2b is gone":    "user <uuid> is gone",
 		"trace 4bf92f3577b34da6a3ce929d0e0e4736":               "trace <id>",
 		"card 12345678 declined":                               "card <id> declined",
+		"card ecebbfec declined":                               "card <id> declined",
+		"facade of a deadbeat":                                 "facade of a deadbeat",
 		"card 1e234567 declined":                               "card <id> declined",
 		"card 12ab34cd declined":                               "card <id> declined",
 		"at 0xc000123abc":                                      "at <id>",
