@@ -21,7 +21,7 @@ type row struct {
 	why   string
 }
 
-var domains = []string{"entity", "fault", "telemetry", "change", "flag", "loadtest", "judge", "evidence", "guardian", "workflow", "notify"}
+var domains = []string{"entity", "fault", "telemetry", "change", "flag", "loadtest", "judge", "evidence", "guardian", "workflow", "notify", "problem"}
 
 var rows = []row{
 	{pkg: "fault", why: "error kinds: the bottom of everything"},
@@ -38,6 +38,8 @@ var rows = []row{
 	{pkg: "workflow", may: []string{"change", "entity", "fault"}, third: []string{"cel.dev/cel-go", "github.com/google/uuid", "golang.org/x/sync"},
 		why: "what follows an event; conditions are CEL"},
 
+	{pkg: "problem", may: []string{"judge", "evidence", "change", "telemetry", "entity", "fault"}, third: []string{"github.com/google/uuid", "cel.dev/cel-go", "golang.org/x/sync"},
+		why: "events become problems, one per cause"},
 	{pkg: "notify", may: []string{"fault"}, why: "what is said to the outside, and what was not said yet"},
 
 	{pkg: "internal/segment/...", may: []string{"fault"}, third: []string{"github.com/klauspost/compress"}, why: "the file format both embedded stores share"},
