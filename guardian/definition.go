@@ -125,6 +125,9 @@ func (g Guardian) Validate() error {
 	if err := g.Schedule.validate(); err != nil {
 		return err
 	}
+	if err := g.validateVariables(); err != nil {
+		return err
+	}
 	names := make(map[string]int, len(g.Objectives))
 	for i, o := range g.Objectives {
 		path := fmt.Sprintf("spec.objectives[%d]", i)

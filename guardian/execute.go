@@ -39,7 +39,10 @@ func (s *Service) execute(ctx context.Context, id string) (next time.Time, err e
 		return next, err
 	}
 	if g, _ := s.defs.Guardian(v.Guardian); s.now().Before(g.due(v)) {
-		return s.watch(ctx, g, v)
+		if g, err := g.with(v.Variables); err == nil { // else the verdict at the end says so
+			return s.watch(ctx, g, v)
+		}
+		return g.due(v), nil
 	}
 	if err := s.begin(ctx, &v); err != nil {
 		return next, err
@@ -96,6 +99,9 @@ func (s *Service) examine(ctx context.Context, v *Validation) (err error) {
 	g, ok := s.defs.Guardian(v.Guardian)
 	if !ok {
 		return fault.NotFound("guardian %q was removed before its validation", v.Guardian)
+	}
+	if g, err = g.with(v.Variables); err != nil {
+		return err
 	}
 	g = g.WithDefaults()
 	if err := g.Validate(); err != nil {

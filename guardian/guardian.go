@@ -54,6 +54,9 @@ type Guardian struct {
 	// VariantBy names the validation tags that separate histories
 	// ("environment"): runs with different values are not learned from together.
 	VariantBy []string `json:"variantBy,omitempty"`
+	// Variables are what ${name} in places, operations and PromQL stands for
+	// unless a run says otherwise; see variables.go.
+	Variables map[string]string `json:"variables,omitempty"`
 	// Settle is how long to wait after the window before reading it, so that
 	// late telemetry is in; default 5 s.
 	Settle time.Duration `json:"settle,omitempty"`
@@ -125,8 +128,10 @@ type Validation struct {
 	Number  int               `json:"number"`
 	Variant string            `json:"variant,omitempty"`
 	Tags    map[string]string `json:"tags,omitempty" doc:"purpose, environment, version, …"`
-	Window  Window            `json:"window"`
-	State   State             `json:"state"`
+	// Variables are the values given for this run.
+	Variables map[string]string `json:"variables,omitempty"`
+	Window    Window            `json:"window"`
+	State     State             `json:"state"`
 	// Trigger says who or what asked: "manual", "schedule", "event", "workflow", "api".
 	Trigger  string    `json:"trigger"`
 	Who      string    `json:"who,omitempty"`

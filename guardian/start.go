@@ -35,10 +35,12 @@ type Request struct {
 	Last   time.Duration
 	Next   time.Duration
 
-	Tags    map[string]string
-	Trigger string // default "manual"
-	Who     string
-	EventID string
+	Tags map[string]string
+	// Variables are values for this run; see Guardian.Variables.
+	Variables map[string]string
+	Trigger   string // default "manual"
+	Who       string
+	EventID   string
 }
 
 // Start stores a validation that Run will do when its window has ended and
@@ -58,6 +60,9 @@ func (s *Service) Start(ctx context.Context, r Request) (Validation, error) {
 	if err := r.validate(); err != nil {
 		return Validation{}, err
 	}
+	if g, err = g.with(r.Variables); err != nil {
+		return Validation{}, err
+	}
 	if s.waitingCount() >= s.maxWaiting {
 		return Validation{}, fault.Unavailable("%d validations are waiting already; try again later", s.maxWaiting)
 	}
@@ -68,7 +73,7 @@ func (s *Service) Start(ctx context.Context, r Request) (Validation, error) {
 		r.Trigger = "manual"
 	}
 	v, created, err := s.store.Create(ctx, Validation{
-		ID: r.ID, Guardian: g.Name, Target: g.Target, Variant: g.variant(r.Tags), Tags: r.Tags,
+		ID: r.ID, Guardian: g.Name, Target: g.Target, Variant: g.variant(r.Tags), Tags: r.Tags, Variables: r.Variables,
 		Window: w, State: StatePending, Trigger: r.Trigger, Who: r.Who, EventID: r.EventID,
 		Created: now, Training: TrainingAuto,
 	})

@@ -21,7 +21,7 @@ func (c *cli) validateCommand() *cobra.Command {
 	in := httpapi.ValidationInput{Wait: true}
 	var last, next span
 	var from, to string
-	var tags map[string]string
+	var tags, variables map[string]string
 	cmd := &cobra.Command{
 		Use:   "validate GUARDIAN",
 		Short: "Ask a guardian for a verdict",
@@ -53,7 +53,7 @@ Exit code: 0 pass (or warn), 1 fail, 2 inconclusive or still learning, 3 error.`
 			case last > 0 || from == "" && to == "":
 				in.Last = cmp.Or(time.Duration(last), time.Minute).String()
 			}
-			in.Tags, in.Who = tags, whoAmI()
+			in.Tags, in.Variables, in.Who = tags, variables, whoAmI()
 			wait := in.Wait
 			live := wait && (in.Next != "" || in.To.After(time.Now())) && isTerminal(cmd.ErrOrStderr())
 			in.Wait = wait && !live
@@ -90,6 +90,7 @@ Exit code: 0 pass (or warn), 1 fail, 2 inconclusive or still learning, 3 error.`
 	f.Var(&next, "next", "length of the window that begins now")
 	f.StringVar(&from, "from", "", "begin of the window, RFC 3339")
 	f.StringVar(&to, "to", "", "end of the window, RFC 3339")
+	f.StringToStringVar(&variables, "var", nil, "value of one of the guardian's variables, name=value; may be repeated")
 	f.StringToStringVar(&tags, "tag", nil, "tag of the validation, key=value; may be repeated")
 	f.BoolVar(&in.Wait, "wait", true, "wait for the verdict")
 	f.StringVar(&in.ID, "id", "", "id of the validation; makes a repeated call harmless")

@@ -56,13 +56,15 @@ type ValidationInput struct {
 	Last string            `json:"last,omitempty" doc:"length of the window that ends now, for example 1m"`
 	Next string            `json:"next,omitempty" doc:"length of the window that begins now"`
 	Tags map[string]string `json:"tags,omitempty"`
-	Who  string            `json:"who,omitempty" maxLength:"200"`
-	Wait bool              `json:"wait,omitempty" doc:"answer when the verdict is there, or after 10 minutes as it is then"`
+	// Variables are values for this run.
+	Variables map[string]string `json:"variables,omitempty" doc:"values of the guardian's variables"`
+	Who       string            `json:"who,omitempty" maxLength:"200"`
+	Wait      bool              `json:"wait,omitempty" doc:"answer when the verdict is there, or after 10 minutes as it is then"`
 }
 
 func (in *ValidationInput) request(name string) (guardian.Request, error) {
 	r := guardian.Request{ID: in.ID, Guardian: name, Window: guardian.Window{From: in.From, To: in.To},
-		Tags: in.Tags, Who: in.Who, Trigger: "api"}
+		Tags: in.Tags, Variables: in.Variables, Who: in.Who, Trigger: "api"}
 	for _, d := range []struct {
 		field, text string
 		into        *time.Duration

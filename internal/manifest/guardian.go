@@ -22,11 +22,13 @@ type Guardian struct {
 	Objectives  []Objective `json:"objectives,omitempty"`
 	Alpha       *Percent    `json:"alpha,omitempty" doc:"accepted rate of false fails of a whole verdict; default 1%"`
 	// RequirePower has no default here: each criterion has its own.
-	RequirePower *bool     `json:"requirePower,omitempty" doc:"a pass that could not have seen the tolerance is inconclusive"`
-	Score        *Score    `json:"score,omitempty" doc:"decide by weighted score instead of the worst objective"`
-	VariantBy    []string  `json:"variantBy,omitempty" doc:"validation tags that separate histories, for example environment"`
-	Settle       *Duration `json:"settle,omitempty" doc:"time to wait after the window for late telemetry; default 5s"`
-	Schedule     *Schedule `json:"schedule,omitempty"`
+	RequirePower *bool    `json:"requirePower,omitempty" doc:"a pass that could not have seen the tolerance is inconclusive"`
+	Score        *Score   `json:"score,omitempty" doc:"decide by weighted score instead of the worst objective"`
+	VariantBy    []string `json:"variantBy,omitempty" doc:"validation tags that separate histories, for example environment"`
+	// Variables: see package guardian.
+	Variables map[string]string `json:"variables,omitempty" doc:"what ${name} in places, operations and promql stands for unless a run gives another value; \"\" needs one"`
+	Settle    *Duration         `json:"settle,omitempty" doc:"time to wait after the window for late telemetry; default 5s"`
+	Schedule  *Schedule         `json:"schedule,omitempty"`
 }
 
 // Target names a service, or the part of it in an environment or version.
@@ -236,6 +238,7 @@ func (g *Guardian) Definition(name string, labels map[string]string) *guardian.G
 		Name: name, Labels: labels, Description: g.Description,
 		Target:    g.Target.ref(),
 		VariantBy: g.VariantBy,
+		Variables: g.Variables,
 	}
 	if g.Alpha != nil {
 		out.Options.Alpha = float64(*g.Alpha)
