@@ -21,7 +21,7 @@ type row struct {
 	why   string
 }
 
-var domains = []string{"entity", "fault", "telemetry", "change", "flag", "loadtest", "judge", "evidence", "guardian", "workflow", "notify", "problem"}
+var domains = []string{"entity", "fault", "telemetry", "change", "flag", "loadtest", "judge", "evidence", "guardian", "workflow", "notify", "problem", "delivery/..."}
 
 var rows = []row{
 	{pkg: "fault", why: "error kinds: the bottom of everything"},
@@ -41,6 +41,8 @@ var rows = []row{
 	{pkg: "problem", may: []string{"judge", "evidence", "change", "telemetry", "entity", "fault"}, third: []string{"github.com/google/uuid", "cel.dev/cel-go", "golang.org/x/sync"},
 		why: "events become problems, one per cause"},
 	{pkg: "notify", may: []string{"fault"}, why: "what is said to the outside, and what was not said yet"},
+
+	{pkg: "delivery/traffic", may: []string{"fault"}, why: "which version answers a request: placing and splitting"},
 
 	{pkg: "internal/segment/...", may: []string{"fault"}, third: []string{"github.com/klauspost/compress"}, why: "the file format both embedded stores share"},
 	{pkg: "internal/otlp/wire", may: []string{"telemetry", "entity", "fault"}, why: "the wire format, shared by receivers and stores"},
