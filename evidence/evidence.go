@@ -72,6 +72,16 @@ type FailureGroup struct {
 	Exemplars []Exemplar `json:"exemplars"`
 	// Note says what limits the finding: the called side left no span.
 	Note string `json:"note,omitempty"`
+
+	// What ranking needs beyond what is shown: the origin as it is named in
+	// spans (with its version), the called side that left no span, the flags
+	// that the failing requests evaluated, when it began (also before the
+	// window), and whether it was about as frequent in the baseline.
+	Origin  entity.Ref `json:"-"`
+	Peer    string     `json:"-"`
+	Flags   []string   `json:"-"`
+	Started time.Time  `json:"-"`
+	Usual   bool       `json:"-"`
 }
 
 // Hop is one service call on a path.

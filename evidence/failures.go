@@ -57,7 +57,7 @@ func (g *gathering) failures(ctx context.Context) {
 		if i == maxGroups {
 			break
 		}
-		g.out.Failures = append(g.out.Failures, gr.FailureGroup)
+		g.out.Failures = append(g.out.Failures, gr.shown())
 	}
 }
 

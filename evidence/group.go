@@ -125,6 +125,22 @@ func (g *group) count(t *telemetry.Trace, o origin, frames []Frame) {
 	g.exemplify(t, o, frames)
 }
 
+// shown is the group as others see it.
+func (g *group) shown() FailureGroup {
+	out := g.FailureGroup
+	out.Origin, out.Started, out.Usual = g.origin, g.started, g.usual
+	for key := range g.flags {
+		out.Flags = append(out.Flags, key)
+	}
+	sort.Strings(out.Flags)
+	for peer := range g.peers {
+		if out.Peer == "" || peer < out.Peer {
+			out.Peer = peer
+		}
+	}
+	return out
+}
+
 // noteFlags remembers which feature flags a failing span evaluated
 // (OpenTelemetry semantic conventions: an event with feature_flag.key).
 func (g *group) noteFlags(s *telemetry.Span) {

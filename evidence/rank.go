@@ -125,7 +125,7 @@ func (g *gathering) rank(ctx context.Context, groups []*group, events []change.E
 // candidate weighs one change as the cause of one group.
 func (g *gathering) candidate(ctx context.Context, gr *group, e change.Event, all []change.Event) (Candidate, bool) {
 	gap := gr.started.Sub(e.Start)
-	if !e.Kind.Causal() || gap < -skew || undone(e, all, gr.started) {
+	if !e.Kind.Causal() || gap < -skew || Undone(e, all, gr.started) {
 		return Candidate{}, false
 	}
 	on, place, why := gr.touched(e)
@@ -149,7 +149,7 @@ func (g *gathering) candidate(ctx context.Context, gr *group, e change.Event, al
 	if e.Type == change.TypeFlagDefined {
 		doubt(defined, "the flag became known then, which is not to say that anything changed")
 	}
-	if later, ok := superseded(e, all, gr.started); ok {
+	if later, ok := Superseded(e, all, gr.started); ok {
 		doubt(outdated, fmt.Sprintf("“%s” came after it", later.Title))
 	}
 	if v := gr.origin.Version; e.Kind == change.KindDeployment && e.To != "" && v != "" && e.Service == gr.origin.Service {
@@ -253,8 +253,8 @@ func lasting(d time.Duration) string {
 	return fmt.Sprintf("%.0f h", d.Hours())
 }
 
-// undone reports whether a change had been taken back before the onset.
-func undone(e change.Event, all []change.Event, onset time.Time) bool {
+// Undone reports whether a change had been taken back before the onset.
+func Undone(e change.Event, all []change.Event, onset time.Time) bool {
 	for _, u := range all {
 		if u.UndoOf == e.ID && e.ID != "" && !u.Start.After(onset) {
 			return true
@@ -263,8 +263,8 @@ func undone(e change.Event, all []change.Event, onset time.Time) bool {
 	return false
 }
 
-// superseded returns a later change, before the onset, of the same thing.
-func superseded(e change.Event, all []change.Event, onset time.Time) (change.Event, bool) {
+// Superseded returns a later change, before the onset, of the same thing.
+func Superseded(e change.Event, all []change.Event, onset time.Time) (change.Event, bool) {
 	for _, l := range all {
 		if e.Key != "" && l.Key == e.Key && l.Kind == e.Kind && l.Service == e.Service && l.Environment == e.Environment &&
 			l.Start.After(e.Start) && !l.Start.After(onset) {
