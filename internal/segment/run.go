@@ -79,15 +79,36 @@ func (l *Log[S]) later(ctx context.Context, what string, p *part[S], err error) 
 // retryAfter is how long background work waits after a failure.
 const retryAfter = 30 * time.Second
 
+// Waiting returns how many segments are due to be sealed, indexed or
+// re-encoded: what Run has before it.
+func (l *Log[S]) Waiting() int {
+	v := l.View()
+	defer v.Close()
+	n := 0
+	for i, p := range v.parts {
+		p.mu.RLock()
+		active, indexed := i == 0, p.disk != nil
+		due := active && l.dueToSeal(p)
+		p.mu.RUnlock()
+		if due || !active && (!indexed || l.worthReencoding(p)) {
+			n++
+		}
+	}
+	return n
+}
+
 // sealByAge seals an active segment that has lasted long enough.
 func (l *Log[S]) sealByAge() {
 	l.writing.Lock()
 	defer l.writing.Unlock()
-	p := l.active()
-	if p == nil || len(p.frames) == 0 || l.cfg.Clock().Sub(p.since) < l.cfg.SegmentAge {
-		return
+	if p := l.active(); p != nil && l.dueToSeal(p) {
+		l.roll()
 	}
-	l.roll()
+}
+
+// dueToSeal reports whether p, the active segment, has lasted long enough.
+func (l *Log[S]) dueToSeal(p *part[S]) bool {
+	return len(p.frames) > 0 && l.cfg.Clock().Sub(p.since) >= l.cfg.SegmentAge
 }
 
 // retire deletes the oldest sealed segments beyond MaxAge and MaxBytes.

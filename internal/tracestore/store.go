@@ -54,6 +54,9 @@ func Open(cfg Config) (*Store, error) {
 // Run does retention, sealing, indexing and syncing until ctx ends.
 func (s *Store) Run(ctx context.Context) error { return s.log.Run(ctx) }
 
+// Waiting returns how many segments Run has yet to seal, index or re-encode.
+func (s *Store) Waiting() int { return s.log.Waiting() }
+
 // Close ends the store. Stop Run before.
 func (s *Store) Close() error { return s.log.Close() }
 
