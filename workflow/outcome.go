@@ -1,12 +1,12 @@
 package workflow
 
 import (
-	"bytes"
 	"encoding/json"
 	"maps"
 	"strings"
 
 	"github.com/tidegate-io/tidegate/change"
+	"github.com/tidegate-io/tidegate/condition"
 	"github.com/tidegate-io/tidegate/fault"
 )
 
@@ -85,7 +85,7 @@ func eventRecord(e *change.Event) (record, error) {
 	if err != nil {
 		return nil, fault.Internal("event %q: %w", e.ID, err)
 	}
-	own, err := fields(b)
+	own, err := condition.RecordOf(b)
 	if err != nil {
 		return nil, fault.Internal("event %q: %w", e.ID, err)
 	}
@@ -128,7 +128,7 @@ func stepsRecord(steps []StepRun) (record, error) {
 }
 
 func stepRecord(s *StepRun) (record, error) {
-	output, err := fields(s.Output)
+	output, err := condition.RecordOf(s.Output)
 	if err != nil {
 		return nil, fault.Internal("step %q: output: %w", s.Name, err)
 	}
@@ -139,16 +139,4 @@ func stepRecord(s *StepRun) (record, error) {
 	r["state"], r["error"], r["attempts"], r["output"] = string(s.State), s.Error, int64(s.Attempts), output
 	r["done"], r["failed"], r["skipped"] = s.State == StateDone, s.State == StateFailed, s.State == StateSkipped
 	return r, nil
-}
-
-// fields reads a JSON object; nothing is an object without fields.
-func fields(b []byte) (record, error) {
-	out := record{}
-	if len(b) == 0 {
-		return out, nil
-	}
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.UseNumber()
-	err := dec.Decode(&out)
-	return out, err
 }

@@ -88,7 +88,7 @@ func (t *template) render(ctx context.Context, v values) (string, error) {
 		}
 		text, err := asText(out)
 		if err != nil {
-			return "", fmt.Errorf("${%s}: %w", p.expr.text, err)
+			return "", fmt.Errorf("${%s}: %w", p.expr, err)
 		}
 		b.WriteString(text)
 	}

@@ -1,6 +1,7 @@
-package workflow
+package condition
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -10,19 +11,19 @@ import (
 	"cel.dev/cel-go/common/types/traits"
 )
 
-// record is how event and steps look from CEL: named fields, and a field that
-// is not there is the empty text. Events differ in what their senders say, so
-// event.purpose == "acceptance" must be false, not an error, when nobody
-// named a purpose. has(event.purpose) tells absent from empty.
-type record map[string]any
+// Record is how a JSON object looks from CEL: named fields, and a field that is
+// not there is the empty text. Objects differ in what their senders say, so
+// event.purpose == "acceptance" must be false, not an error, when nobody named
+// a purpose. has(event.purpose) tells absent from empty.
+type Record map[string]any
 
 var (
-	_ traits.Indexer     = record(nil)
-	_ traits.FieldTester = record(nil)
-	_ traits.Container   = record(nil)
+	_ traits.Indexer     = Record(nil)
+	_ traits.FieldTester = Record(nil)
+	_ traits.Container   = Record(nil)
 )
 
-func (r record) field(index ref.Val) (any, bool) {
+func (r Record) field(index ref.Val) (any, bool) {
 	name, ok := index.(types.String)
 	if !ok {
 		return nil, false
@@ -32,7 +33,7 @@ func (r record) field(index ref.Val) (any, bool) {
 }
 
 // Get implements traits.Indexer.
-func (r record) Get(index ref.Val) ref.Val {
+func (r Record) Get(index ref.Val) ref.Val {
 	v, ok := r.field(index)
 	if !ok {
 		return types.String("")
@@ -41,28 +42,28 @@ func (r record) Get(index ref.Val) ref.Val {
 }
 
 // IsSet implements traits.FieldTester.
-func (r record) IsSet(field ref.Val) ref.Val {
+func (r Record) IsSet(field ref.Val) ref.Val {
 	_, ok := r.field(field)
 	return types.Bool(ok)
 }
 
 // Contains implements traits.Container.
-func (r record) Contains(value ref.Val) ref.Val { return r.IsSet(value) }
+func (r Record) Contains(value ref.Val) ref.Val { return r.IsSet(value) }
 
 // Equal implements ref.Val: records are equal when their fields are.
-func (r record) Equal(other ref.Val) ref.Val {
-	o, ok := other.(record)
+func (r Record) Equal(other ref.Val) ref.Val {
+	o, ok := other.(Record)
 	return types.Bool(ok && reflect.DeepEqual(r, o))
 }
 
 // Type implements ref.Val.
-func (r record) Type() ref.Type { return recordType }
+func (r Record) Type() ref.Type { return recordType }
 
 // Value implements ref.Val.
-func (r record) Value() any { return map[string]any(r) }
+func (r Record) Value() any { return map[string]any(r) }
 
 // ConvertToNative implements ref.Val.
-func (r record) ConvertToNative(t reflect.Type) (any, error) {
+func (r Record) ConvertToNative(t reflect.Type) (any, error) {
 	if reflect.TypeOf(map[string]any(r)).ConvertibleTo(t) {
 		return map[string]any(r), nil
 	}
@@ -70,7 +71,7 @@ func (r record) ConvertToNative(t reflect.Type) (any, error) {
 }
 
 // ConvertToType implements ref.Val.
-func (r record) ConvertToType(t ref.Type) ref.Val {
+func (r Record) ConvertToType(t ref.Type) ref.Val {
 	if t == types.TypeType {
 		return recordType
 	}
@@ -91,7 +92,7 @@ func toCEL(v any) ref.Val {
 		f, _ := v.Float64() // beyond the range it is an infinity
 		return types.Double(f)
 	case map[string]any:
-		return record(v)
+		return Record(v)
 	case []any:
 		vals := make([]ref.Val, len(v))
 		for i, e := range v {
@@ -100,4 +101,16 @@ func toCEL(v any) ref.Val {
 		return types.NewRefValList(types.DefaultTypeAdapter, vals)
 	}
 	return types.DefaultTypeAdapter.NativeToValue(v)
+}
+
+// RecordOf reads a JSON object; nothing is an object without fields.
+func RecordOf(b []byte) (Record, error) {
+	out := Record{}
+	if len(b) == 0 {
+		return out, nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber()
+	err := dec.Decode(&out)
+	return out, err
 }
