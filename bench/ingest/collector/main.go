@@ -40,6 +40,7 @@ func main() {
 		BuildInfo: component.BuildInfo{Command: "collector", Description: "receives and drops", Version: "0.164.0"},
 		Factories: factories,
 		ConfigProviderSettings: otelcol.ConfigProviderSettings{ResolverSettings: confmap.ResolverSettings{
+			DefaultScheme:     "yaml",
 			ProviderFactories: []confmap.ProviderFactory{yamlprovider.NewFactory()},
 		}},
 	})
