@@ -99,14 +99,16 @@ type Link struct {
 
 // Undo is the action that takes a change back.
 type Undo struct {
-	// Kind is "flag" or "webhook".
-	Kind string `json:"kind" enum:"flag,webhook"`
+	// Kind is "flag", "webhook" or "rollout".
+	Kind string `json:"kind" enum:"flag,webhook,rollout"`
 	// FlagSet, FlagKey and Variant: for kind flag, what to set it to.
 	FlagSet string `json:"flagSet,omitempty"`
 	FlagKey string `json:"flagKey,omitempty"`
 	Variant string `json:"variant,omitempty"`
 	// URL: for kind webhook, what to POST to.
 	URL string `json:"url,omitempty"`
+	// Rollout: for kind rollout, the id of the run to abort.
+	Rollout string `json:"rollout,omitempty"`
 }
 
 // Places returns every service reference the event is about.

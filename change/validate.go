@@ -190,6 +190,11 @@ func (u *Undo) validate() error {
 		return nil
 	case "webhook":
 		return validateURL("undo.url", u.URL)
+	case "rollout":
+		if u.Rollout == "" {
+			return fault.InvalidField("undo.rollout", "is required for an undo of kind rollout")
+		}
+		return validateText("undo.rollout", u.Rollout, maxNameLength)
 	}
-	return fault.InvalidField("undo.kind", "%q is unknown, expected flag or webhook", u.Kind)
+	return fault.InvalidField("undo.kind", "%q is unknown, expected flag, webhook or rollout", u.Kind)
 }

@@ -21,7 +21,7 @@ type row struct {
 	why   string
 }
 
-var domains = []string{"entity", "fault", "telemetry", "change", "flag", "loadtest", "judge", "evidence", "guardian", "workflow", "notify", "problem", "delivery/..."}
+var domains = []string{"entity", "fault", "telemetry", "change", "flag", "loadtest", "judge", "evidence", "guardian", "workflow", "notify", "problem", "delivery/...", "condition", "healing"}
 
 var rows = []row{
 	{pkg: "fault", why: "error kinds: the bottom of everything"},
@@ -35,13 +35,17 @@ var rows = []row{
 	{pkg: "evidence", may: []string{"telemetry", "change", "entity", "fault"}, why: "pure over telemetry and changes"},
 	{pkg: "guardian", may: []string{"judge", "evidence", "change", "telemetry", "entity", "fault"},
 		third: []string{"golang.org/x/sync", "github.com/google/uuid"}, why: "asks, judges, explains, remembers"},
-	{pkg: "workflow", may: []string{"change", "entity", "fault"}, third: []string{"cel.dev/cel-go", "github.com/google/uuid", "golang.org/x/sync"},
+	{pkg: "condition", may: []string{"fault"}, third: []string{"cel.dev/cel-go"}, why: "the conditions of manifests, in CEL"},
+	{pkg: "workflow", may: []string{"condition", "change", "entity", "fault"}, third: []string{"cel.dev/cel-go", "github.com/google/uuid", "golang.org/x/sync"},
 		why: "what follows an event; conditions are CEL"},
+	{pkg: "healing", may: []string{"problem", "condition", "evidence", "change", "entity", "fault"}, third: []string{"github.com/google/uuid"},
+		why: "does something about a problem: it knows causes and changes, and reaches everything else by its own interfaces"},
 
 	{pkg: "problem", may: []string{"judge", "evidence", "change", "telemetry", "entity", "fault"}, third: []string{"github.com/google/uuid", "cel.dev/cel-go", "golang.org/x/sync"},
 		why: "events become problems, one per cause"},
 	{pkg: "notify", may: []string{"fault"}, why: "what is said to the outside, and what was not said yet"},
 
+	{pkg: "delivery/rollout", may: []string{"delivery/traffic", "change", "entity", "fault"}, why: "gives a version its users step by step; judging and moving are asked of others"},
 	{pkg: "delivery/traffic", may: []string{"fault"}, why: "which version answers a request: placing and splitting"},
 
 	{pkg: "internal/segment/...", may: []string{"fault"}, third: []string{"github.com/klauspost/compress"}, why: "the file format both embedded stores share"},
