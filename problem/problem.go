@@ -7,6 +7,36 @@
 // in time and connected in the service graph, because they have one cause.
 // Package problem/detect raises events from golden signals; package
 // problem/cause finds the cause; package healing does something about it.
+//
+// # From events to problems
+//
+// [Service.Observe] takes events; raising one again with the same id updates
+// it, whatever the number of times and processes. A new event joins the open
+// problem whose events it is connected to (the same service, or one calls the
+// other, directly or over a few hops) when it begins while they last or shortly
+// before or after; an event that connects two problems makes them one. Nothing
+// joins a problem later than 90 minutes after it was opened. An event that
+// comes back within 30 minutes after its problem was closed opens that problem
+// again. When the analysis finds for two problems the same cause they become
+// one at any age: no two open problems have the same cause. [Rules] holds the
+// figures.
+//
+// A problem is closed when all its events ended, or by a person; events that a
+// person closed it over do not open it again. The same symptom again and again
+// makes a problem frequent, and frequent problems alert nobody.
+//
+// # Durability
+//
+// What Observe returned without an error is stored. Everything that follows
+// from a step (events for workflows, alerts of profiles, the next analysis) is
+// stored with the step as something to do, done by [Service.Run], idempotent by
+// its id, and then struck off: a crash between any two of these repeats at most
+// what is harmless to repeat. Steps of several processes on one store are
+// serialized by the store ([Store.Update]).
+//
+//	s, err := problem.New(problem.Config{Store: db.Problems(), Recorder: changes, Graph: graph})
+//	go s.Run(ctx)
+//	ids, err := s.Observe(ctx, []problem.Event{{ID: "…", Source: "detector", Signal: problem.SignalErrors, …}})
 package problem
 
 import (
@@ -83,6 +113,14 @@ type Event struct {
 	// Informational events are shown on the timeline and open no problem.
 	Informational bool              `json:"informational,omitempty"`
 	Tags          map[string]string `json:"tags,omitempty"`
+	// Group, when set, is shared by events of one source that belong together
+	// by what that source says, wherever they are.
+	Group string `json:"group,omitempty"`
+	// Expires, when set, is when the event is over unless it is raised again:
+	// for sources that do not say when it ends.
+	Expires time.Time `json:"expires,omitzero"`
+	// Seen is when the event was raised last; set by the service.
+	Seen time.Time `json:"seen,omitzero"`
 	// External says where an event of another monitor came from.
 	External *External `json:"external,omitempty"`
 }
@@ -92,7 +130,7 @@ func (e *Event) Open() bool { return e.End.IsZero() }
 
 // External is an event's identity in the system that reported it.
 type External struct {
-	System string `json:"system" doc:"alertmanager, pagerduty, dynatrace"`
+	System string `json:"system" doc:"alertmanager, pagerduty, dynatrace, cdevents"`
 	ID     string `json:"id"`
 	URL    string `json:"url,omitempty"`
 }
@@ -107,6 +145,7 @@ const (
 	CauseResource    CauseKind = "resource"    // CPU, memory, connections, disk; a noisy neighbour
 	CauseTraffic     CauseKind = "traffic"     // more load than it can take
 	CauseCertificate CauseKind = "certificate" // expired or untrusted
+	CauseData        CauseKind = "data"        // a record that cannot be processed
 	CauseFault       CauseKind = "fault"       // failures begin here, and no change explains them
 	CauseUnknown     CauseKind = "unknown"     // not enough evidence
 )
@@ -122,6 +161,9 @@ const (
 	RemedyScale        Remedy = "scale"
 	RemedyFailOver     Remedy = "fail-over"
 	RemedyRollForward  Remedy = "roll-forward"
+	RemedyRotate       Remedy = "rotate-certificate"
+	RemedyReschedule   Remedy = "reschedule" // away from what it shares a machine with
+	RemedyQuarantine   Remedy = "quarantine" // set the record aside that cannot be processed
 	RemedyNone         Remedy = "none"
 )
 
@@ -189,21 +231,32 @@ type Problem struct {
 	Start  time.Time `json:"start"`
 	Opened time.Time `json:"opened"`
 	Closed time.Time `json:"closed,omitzero"`
-	// Reopened counts how often it came back within the reopen window.
-	Reopened int `json:"reopened,omitempty"`
+	// Reopened counts how often it came back within the reopen window, and
+	// Resumed is when it did so last.
+	Reopened int       `json:"reopened,omitempty"`
+	Resumed  time.Time `json:"resumed,omitzero"`
+	// MergedInto is the problem that has the events now; this one is closed.
+	MergedInto string `json:"mergedInto,omitempty"`
 	// Frequent: the same happens so often that nobody is alerted any more.
 	Frequent bool `json:"frequent,omitempty"`
 	// AcknowledgedBy is the person who looks after it.
 	AcknowledgedBy string `json:"acknowledgedBy,omitempty"`
 
 	Events []Event `json:"events"`
-	Impact Impact  `json:"impact"`
+	// MoreEvents is the number of times that an event was left out because
+	// the problem has as many as it may have.
+	MoreEvents int    `json:"moreEvents,omitempty"`
+	Impact     Impact `json:"impact"`
 	// Cause is nil until the first analysis is done.
 	Cause    *Cause             `json:"cause,omitempty"`
 	Evidence *evidence.Evidence `json:"evidence,omitempty"`
 	Tags     map[string]string  `json:"tags,omitempty"`
 	// Comments are what people and Tidegate itself said, oldest first.
 	Comments []Comment `json:"comments,omitempty"`
+	// Alerts are the alerting profiles that the problem matches and what
+	// became of them; NotAlerted says why nobody is alerted, when that is so.
+	Alerts     []Alert `json:"alerts,omitempty"`
+	NotAlerted string  `json:"notAlerted,omitempty"`
 	// Updated is when anything of this changed last.
 	Updated time.Time `json:"updated"`
 }
@@ -211,11 +264,14 @@ type Problem struct {
 // Impact says who is hurt and how much.
 type Impact struct {
 	Services []entity.Ref `json:"services"`
-	// EntryPoints are the operations at the edge that users call.
-	EntryPoints    []string `json:"entryPoints,omitempty"`
-	Operations     []string `json:"operations,omitempty"`
-	FailedRequests float64  `json:"failedRequests"`
-	SlowRequests   float64  `json:"slowRequests"`
+	// EntryPoints are the operations at the edge that users call, and
+	// Operations all that are hurt, as "service operation".
+	EntryPoints []string `json:"entryPoints,omitempty"`
+	Operations  []string `json:"operations,omitempty"`
+	// FailedRequests and SlowRequests are those of the service that has most
+	// of them: one request of a user fails in each service that it passes.
+	FailedRequests float64 `json:"failedRequests"`
+	SlowRequests   float64 `json:"slowRequests"`
 }
 
 // Comment is one line of a problem's story.
@@ -223,8 +279,8 @@ type Comment struct {
 	Time time.Time `json:"time"`
 	Who  string    `json:"who"`
 	Text string    `json:"text"`
-	// Kind is "comment", or what happened: opened, cause, action, verified,
-	// closed, reopened, merged.
+	// Kind is "comment", or what happened: opened, acknowledged, cause, action,
+	// verified, alerted, closed, reopened, merged.
 	Kind string `json:"kind"`
 	Link string `json:"link,omitempty"`
 }
