@@ -123,8 +123,8 @@ func (m Measure) Relation() bool { return m == Calls || m == CalledBy || m == Ru
 type Metric struct {
 	// Key is what the metric is called where it was defined; tolerances refer
 	// to it. Several metrics may share it, with different aggregates.
-	Key       string    `json:"key"`
-	Measure   Measure   `json:"measure"`
+	Key     string  `json:"key"`
+	Measure Measure `json:"measure"`
 	// PromQL is the expression of measure promql. ${service}, ${environment}
 	// and ${version} stand for those of the entity that is read; the values
 	// come quoted for use inside a string of PromQL.
