@@ -11,6 +11,7 @@
 package traffic
 
 import (
+	"context"
 	"hash/fnv"
 	"net/url"
 	"regexp"
@@ -157,6 +158,16 @@ func (s Split) Validate() error {
 		return fault.InvalidField("sides", "the weights add up to %g %%, expected 100 %%", sum)
 	}
 	return nil
+}
+
+// Store keeps splits. Safe for concurrent use; what returned without an error
+// survives a crash.
+type Store interface {
+	// PutSplit replaces the split of a route unless the stored one has the
+	// same or a later generation: that is a fault of KindConflict.
+	PutSplit(ctx context.Context, s Split) error
+	// Splits returns those of all routes, also of some that are gone.
+	Splits(ctx context.Context) ([]Split, error)
 }
 
 // At returns the side that owns a point of [0, 100). The last side with a

@@ -26,18 +26,9 @@ import (
 	"github.com/tidegate-io/tidegate/fault"
 )
 
-// Store keeps splits. Safe for concurrent use; what returned without an error
-// survives a crash.
-type Store interface {
-	// PutSplit replaces the split of a route unless the stored one has the
-	// same or a later generation: that is a fault of KindConflict.
-	PutSplit(ctx context.Context, s traffic.Split) error
-	Splits(ctx context.Context) ([]traffic.Split, error)
-}
-
 // Config configures a Server. Store is required.
 type Config struct {
-	Store Store
+	Store traffic.Store
 	// OTLP is the address that takes OTLP over HTTP; without it nothing is
 	// reported.
 	OTLP string

@@ -18,7 +18,7 @@ import (
 	"github.com/tidegate-io/tidegate/fault"
 )
 
-// memory is a Store.
+// memory is a traffic.Store.
 type memory struct {
 	mu     sync.Mutex
 	splits map[string]traffic.Split
@@ -74,7 +74,7 @@ type rig struct {
 	stop func()
 }
 
-func start(t *testing.T, store Store, otlp string, def traffic.Route) *rig {
+func start(t *testing.T, store traffic.Store, otlp string, def traffic.Route) *rig {
 	t.Helper()
 	s, err := New(t.Context(), Config{Store: store, OTLP: otlp})
 	if err != nil {

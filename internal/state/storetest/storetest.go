@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/tidegate-io/tidegate/change"
+	"github.com/tidegate-io/tidegate/delivery/rollout"
+	"github.com/tidegate-io/tidegate/delivery/traffic"
 	"github.com/tidegate-io/tidegate/fault"
 	"github.com/tidegate-io/tidegate/flag"
 	"github.com/tidegate-io/tidegate/guardian"
@@ -26,6 +28,8 @@ type Stores struct {
 	LoadTests loadtest.Store
 	Workflows workflow.Store
 	Outbox    notify.Outbox
+	Traffic   traffic.Store
+	Rollouts  rollout.Store
 }
 
 // Run runs the suite; open is called for each test.
@@ -47,6 +51,8 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 		{"load-test runs", loadRuns},
 		{"workflow runs", workflowRuns},
 		{"a workflow run has one holder", workflowLeases},
+		{"splits are replaced by later ones only", splits},
+		{"rollout runs", rollouts},
 		{"outbox", outbox},
 		{"outbox messages are claimed by one", outboxClaims},
 	} {
