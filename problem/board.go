@@ -41,8 +41,10 @@ func (b *board) add(r *Record) {
 	if r.MergedInto != "" {
 		return
 	}
-	for i := range r.Events {
-		b.owner[r.Events[i].ID] = r
+	for i := range r.Events { // an event that came back is of the latest problem
+		if o := b.owner[r.Events[i].ID]; o == nil || o.older(r) {
+			b.owner[r.Events[i].ID] = r
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package problem
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -300,6 +301,8 @@ func (s *Service) finish(ctx context.Context, tx Tx, b *board, tags func([]entit
 		r.Number = next
 		next++
 	}
+	// What is merged first: its events are then free for the other to take.
+	slices.SortStableFunc(b.changed, func(x, y *Record) int { return cmp.Compare(y.MergedInto, x.MergedInto) })
 	out := make([]Problem, 0, len(b.changed))
 	for _, r := range b.changed {
 		if err := s.damp(ctx, tx, r, b.now); err != nil {

@@ -12,24 +12,28 @@ import (
 	"github.com/tidegate-io/tidegate/change"
 	"github.com/tidegate-io/tidegate/delivery/rollout"
 	"github.com/tidegate-io/tidegate/delivery/traffic"
+	"github.com/tidegate-io/tidegate/delivery/validation"
 	"github.com/tidegate-io/tidegate/fault"
 	"github.com/tidegate-io/tidegate/flag"
 	"github.com/tidegate-io/tidegate/guardian"
 	"github.com/tidegate-io/tidegate/loadtest"
 	"github.com/tidegate-io/tidegate/notify"
+	"github.com/tidegate-io/tidegate/problem"
 	"github.com/tidegate-io/tidegate/workflow"
 )
 
 // Stores are what is tested; they start empty.
 type Stores struct {
-	Changes   change.Store
-	Flags     flag.Store
-	Guardians guardian.Store
-	LoadTests loadtest.Store
-	Workflows workflow.Store
-	Outbox    notify.Outbox
-	Traffic   traffic.Store
-	Rollouts  rollout.Store
+	Changes     change.Store
+	Flags       flag.Store
+	Guardians   guardian.Store
+	LoadTests   loadtest.Store
+	Workflows   workflow.Store
+	Outbox      notify.Outbox
+	Comparisons validation.Store
+	Problems    problem.Store
+	Traffic     traffic.Store
+	Rollouts    rollout.Store
 }
 
 // Run runs the suite; open is called for each test.
@@ -42,6 +46,7 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 		{"changes are added once", changesAddedOnce},
 		{"changes are selected", changesSelected},
 		{"changes are paged", changesPaged},
+		{"changes wait for their entities", changesWaiting},
 		{"flag overrides", flagOverrides},
 		{"flag changes with one key happen once", flagIdempotency},
 		{"flag audits", flagAudits},
@@ -53,6 +58,15 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 		{"a workflow run has one holder", workflowLeases},
 		{"splits are replaced by later ones only", splits},
 		{"rollout runs", rollouts},
+		{"problems keep what they are given", problemsRoundTrip},
+		{"problems are listed", problemsListed},
+		{"problems that events may join", problemsActive},
+		{"events have one problem", problemEventsOwned},
+		{"problems with something to do", problemsDue},
+		{"steps of problems come one after the other", problemSteps},
+		{"registered comparisons", comparisons},
+		{"registered comparisons are listed", comparisonsListed},
+		{"a registered comparison has one holder", comparisonLeases},
 		{"outbox", outbox},
 		{"outbox messages are claimed by one", outboxClaims},
 	} {
