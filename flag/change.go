@@ -43,14 +43,15 @@ func (m *Manager) Set(ctx context.Context, c Change) (Flag, change.Event, error)
 	if e, ok, err := m.repeated(ctx, f, c); ok || err != nil {
 		return f, e, err
 	}
-	if f.DefaultVariant == c.Variant {
+	o := c.override(f)
+	if o.sameAs(f) {
 		return m.unchanged(ctx, f)
 	}
 	a := m.audit(f, c)
+	o.At, o.EventID = a.At, a.EventID
 	if err := reportable(f, a); err != nil {
 		return Flag{}, change.Event{}, err
 	}
-	o := Override{Set: f.Set, Key: f.Key, Variant: c.Variant, Who: c.Who, Reason: c.Reason, At: a.At, EventID: a.EventID}
 	applied, err := m.store.SetOverride(ctx, o, a, c.IdempotencyKey)
 	if err != nil {
 		return Flag{}, change.Event{}, fmt.Errorf("storing the change of flag %s: %w", f.Key, err)
@@ -59,6 +60,31 @@ func (m *Manager) Set(ctx context.Context, c Change) (Flag, change.Event, error)
 		return Flag{}, change.Event{}, fault.Conflict("idempotency key %q was used for another change", c.IdempotencyKey)
 	}
 	return m.finish(ctx, f, a)
+}
+
+// override is what a change puts in force: its variant for all, or for a share
+// of the callers while the others keep what all had.
+func (c Change) override(f Flag) Override {
+	o := Override{Set: f.Set, Key: f.Key, Variant: c.Variant, Who: c.Who, Reason: c.Reason}
+	if c.partial() && c.Variant != f.DefaultVariant {
+		o.Variant, o.Share = f.DefaultVariant, &Share{Variant: c.Variant, Percent: c.Percent}
+	}
+	return o
+}
+
+func (c Change) partial() bool { return c.Percent > 0 && c.Percent < 100 }
+
+// sameAs reports whether the flag is that way already.
+func (o Override) sameAs(f Flag) bool {
+	var now Share
+	if f.Override != nil && f.Override.Share != nil {
+		now = *f.Override.Share
+	}
+	var wanted Share
+	if o.Share != nil {
+		wanted = *o.Share
+	}
+	return o.Variant == f.DefaultVariant && wanted == now
 }
 
 // Clear takes the runtime change of a flag away, so that its source decides
@@ -100,6 +126,12 @@ func checkChange(f Flag, c Change) error {
 	}
 	if c.OnFailure != "" && f.Variants[c.OnFailure] == nil {
 		return fault.InvalidField("onFailure", "%q is not a variant of flag %s, expected one of %s", c.OnFailure, f.Key, names(f.Variants))
+	}
+	if !(c.Percent >= 0 && c.Percent <= 100) {
+		return fault.InvalidField("percent", "expected between 0 and 100, got %v", c.Percent)
+	}
+	if c.partial() && f.DefaultVariant == "" {
+		return fault.InvalidField("percent", "flag %s has no default variant, so there is nothing for the other callers", f.Key)
 	}
 	if f.State == "DISABLED" {
 		return fault.Conflict("flag %s is DISABLED in %s, so a change of its variant would have no effect", f.Key, f.Source)
@@ -154,8 +186,12 @@ func (m *Manager) unchanged(ctx context.Context, f Flag) (Flag, change.Event, er
 }
 
 func (m *Manager) audit(f Flag, c Change) Audit {
+	percent := 0.0
+	if c.partial() {
+		percent = c.Percent
+	}
 	return Audit{
-		ID: change.NewID(m.now()), Set: f.Set, Key: f.Key, From: f.DefaultVariant, To: c.Variant,
+		Percent: percent, ID: change.NewID(m.now()), Set: f.Set, Key: f.Key, From: f.DefaultVariant, To: c.Variant,
 		Who: c.Who, Reason: c.Reason, At: m.now().UTC(), EventID: m.eventID(f, c),
 		OnFailure: c.OnFailure, UndoOf: c.UndoOf, What: "runtime",
 	}

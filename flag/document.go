@@ -209,6 +209,11 @@ func (d *document) effective(overrides map[overrideKey]Override) (json.RawMessag
 				return nil, err
 			}
 			fields["defaultVariant"] = v
+			if o.Share != nil {
+				if fields["targeting"], err = o.Share.targeting(fields["targeting"], o.Variant); err != nil {
+					return nil, err
+				}
+			}
 		}
 		flags[key] = fields
 	}
@@ -236,7 +241,11 @@ func (d *document) effective(overrides map[overrideKey]Override) (json.RawMessag
 // has the variant it asks for.
 func (d *document) override(overrides map[overrideKey]Override, key string) (Override, bool) {
 	o, ok := overrides[overrideKey{d.set, key}]
-	return o, ok && d.flags[key].Variants[o.Variant] != nil
+	ok = ok && d.flags[key].Variants[o.Variant] != nil
+	if ok && o.Share != nil && d.flags[key].Variants[o.Share.Variant] == nil {
+		o.Share = nil
+	}
+	return o, ok
 }
 
 // flag returns a flag with the runtime change applied.

@@ -39,7 +39,9 @@ func sourceEvent(f Flag, a Audit, undoable bool) change.Event {
 
 func flagEvent(f Flag, a Audit) change.Event {
 	title := fmt.Sprintf("Flag %s: %s → %s", a.Key, named(a.From), named(a.To))
-	if a.From == a.To {
+	if a.Percent != 0 {
+		title += fmt.Sprintf(" for %g %% of the callers", a.Percent)
+	} else if a.From == a.To && a.Note != "" {
 		title = fmt.Sprintf("Flag %s: %s", a.Key, a.Note)
 	}
 	return change.Event{

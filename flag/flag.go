@@ -55,14 +55,25 @@ type Flag struct {
 
 // Override is a runtime change of a flag.
 type Override struct {
-	Set     string    `json:"set"`
-	Key     string    `json:"key"`
-	Variant string    `json:"variant"`
-	Who     string    `json:"who"`
-	Reason  string    `json:"reason"`
-	At      time.Time `json:"at"`
+	Set     string `json:"set"`
+	Key     string `json:"key"`
+	Variant string `json:"variant"`
+	// Share is the part of the callers that gets another variant; nil when
+	// Variant is for all.
+	Share  *Share    `json:"share,omitempty"`
+	Who    string    `json:"who"`
+	Reason string    `json:"reason"`
+	At     time.Time `json:"at"`
 	// EventID is the change event that reported it.
 	EventID string `json:"eventId"`
+}
+
+// Share gives a variant to some of the callers, by their targeting key: always
+// to the same ones, and to those of a smaller share also in a larger one.
+// Callers without a targeting key do not get it.
+type Share struct {
+	Variant string  `json:"variant"`
+	Percent float64 `json:"percent" doc:"above 0, below 100"`
 }
 
 // Change asks for a runtime change.
@@ -70,8 +81,11 @@ type Change struct {
 	Set     string `json:"set,omitempty" doc:"may be empty when only one set has the key"`
 	Key     string `json:"key"`
 	Variant string `json:"variant"`
-	Who     string `json:"who"`
-	Reason  string `json:"reason"`
+	// Percent of the callers get the variant, the others what all got before;
+	// 0 and 100 mean everybody.
+	Percent float64 `json:"percent,omitempty" minimum:"0" maximum:"100"`
+	Who     string  `json:"who"`
+	Reason  string  `json:"reason"`
 	// OnFailure is the variant to go back to when a validation fails.
 	OnFailure string `json:"onFailure,omitempty"`
 	// UndoOf is the id of the change event this change takes back.
@@ -97,7 +111,9 @@ type Audit struct {
 	UndoOf    string `json:"undoOf,omitempty"`
 	// What is "runtime", "source" (the file changed) or "refused" (a bad file).
 	What string `json:"what"`
-	Note string `json:"note,omitempty"`
+	// Percent of the callers that got the variant; 0 means all.
+	Percent float64 `json:"percent,omitempty"`
+	Note    string  `json:"note,omitempty"`
 }
 
 // Store keeps runtime changes and the audit. Safe for concurrent use; what
