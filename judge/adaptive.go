@@ -91,7 +91,7 @@ func (a *adaptive) addCountChecks(runs []Run) {
 	}
 	switch {
 	case a.now.kind == Ratio:
-		a.checks = append(a.checks, ratioCheck{
+		a.checks = append(a.checks, &ratioCheck{
 			predicted: predictBinomial(bad/phi, n/phi, a.now.n/phi), bad: a.now.bad / phi,
 		})
 	case a.now.kind == Rate:
@@ -102,7 +102,7 @@ func (a *adaptive) addCountChecks(runs []Run) {
 		q := 1 - a.now.quantile
 		centre := centreQuantile(runs)
 		a.checks = append(a.checks, slowCheck{
-			share: ratioCheck{
+			share: &ratioCheck{
 				predicted: predictBinomial(q*n/phi, n/phi, a.now.n/phi),
 				bad:       a.now.hist.above(centre) / phi,
 			},

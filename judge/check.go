@@ -81,31 +81,41 @@ func (c studentCheck) detectable(s side, level float64) float64 {
 type ratioCheck struct {
 	predicted betaBinomial
 	bad       float64 // effective count of the new run
+
+	last struct{ level, critical float64 } // what was asked for last
 }
 
-func (c ratioCheck) pValue(s side) float64 {
+func (c *ratioCheck) pValue(s side) float64 {
 	if s == up {
 		return c.predicted.upper(c.bad)
 	}
 	return c.predicted.lower(c.bad)
 }
 
-func (c ratioCheck) limit(s side, level float64) float64 {
-	if s == up {
-		return c.predicted.critical(level) / c.predicted.n
+// critical is the count that is beyond the limit; of good requests for the
+// lower side.
+func (c *ratioCheck) critical(s side, level float64) float64 {
+	if s == down {
+		return c.predicted.swapped().critical(level)
 	}
-	return 1 - c.predicted.swapped().critical(level)/c.predicted.n
+	if c.last.level != level {
+		c.last.level, c.last.critical = level, c.predicted.critical(level)
+	}
+	return c.last.critical
+}
+
+func (c *ratioCheck) limit(s side, level float64) float64 {
+	if s == up {
+		return c.critical(s, level) / c.predicted.n
+	}
+	return 1 - c.critical(s, level)/c.predicted.n
 }
 
 // detectable is the proportion p with P(Bin(n, p) >= critical) = 95 %.
-func (c ratioCheck) detectable(s side, level float64) float64 {
-	d := c.predicted
-	if s == down {
-		d = d.swapped()
-	}
-	critical, p := d.critical(level), 1.0
-	if critical < d.n {
-		p = betaQuantile(1-miss, max(critical, jeffreys), d.n-critical+1)
+func (c *ratioCheck) detectable(s side, level float64) float64 {
+	n, critical, p := c.predicted.n, c.critical(s, level), 1.0
+	if critical < n {
+		p = betaQuantile(1-miss, max(critical, jeffreys), n-critical+1)
 	}
 	if s == down {
 		return 1 - p
@@ -152,7 +162,7 @@ func (c eventsCheck) detectable(s side, level float64) float64 {
 // lies in the gap between two modes, and so jumps from one to the other, from
 // failing a run that has hardly more slow requests than the others.
 type slowCheck struct {
-	share    ratioCheck
+	share    *ratioCheck
 	quantile float64 // of the earlier runs, in the indicator's unit
 	now      *reading
 }

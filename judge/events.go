@@ -3,35 +3,83 @@ package judge
 // events are the counts of one slice.
 type events struct{ candidate, baseline, candidateExposure, baselineExposure float64 }
 
+// measurable reports whether both sides were there, and comparable in float64.
+func (e *events) measurable() bool {
+	return e.candidateExposure > 0 && e.baselineExposure > 0 &&
+		e.candidateExposure < maxRelative*e.baselineExposure && e.baselineExposure < maxRelative*e.candidateExposure
+}
+
+// maxRelative is from where adding 1 to a ratio of exposures is lost.
+const maxRelative = 1 << 50
+
 // slowEvents counts, slice by slice, the requests slower than the quantile of
 // the baseline's earlier slices: the candidate's against the acceptable limit,
 // the baseline's against the quantile itself. The threshold used in a slice is
 // fixed before it, and moved only after 1, 2, 4, 8 … slices. To the other side
 // the faster ones are counted.
-func slowEvents(c, b []Slice, quantile float64, s side, accept acceptable) []events {
+func (w *watch) slowEvents(c, b []Slice) []events {
 	out := make([]events, 0, len(c))
-	var threshold float64
-	next := 1
-	for i := range c {
+	ofCandidate, ofBaseline := newCut(0), newCut(0)
+	earlier := newPrefix(b, w.base.hist)
+	for i, next := 0, 1; i < len(c); i++ {
 		if i == next {
-			if m, err := mergeHistograms(b[:i]); err == nil && m != nil {
-				threshold = m.quantile(quantile)
+			if m := earlier.upTo(i); m != nil {
+				threshold := m.quantile(w.now.quantile)
+				ofBaseline = newCut(threshold)
+				ofCandidate = newCut(w.accept.limit(w.side, threshold))
 				next *= 2
 			} else {
 				next++
 			}
 		}
 		ch, bh := c[i].Histogram, b[i].Histogram
-		if threshold == 0 || ch == nil || bh == nil {
+		if ofBaseline.x == 0 || ch == nil || bh == nil {
 			continue
 		}
-		e := events{ch.above(accept.limit(s, threshold)), bh.above(threshold), ch.observations(), bh.observations()}
-		if s == down {
+		e := events{ofCandidate.above(ch), ofBaseline.above(bh), w.now.hist.perSlice[i], w.base.hist.perSlice[i]}
+		if w.side == down {
 			e.candidate, e.baseline = e.candidateExposure-e.candidate, e.baselineExposure-e.baseline
 		}
 		out = append(out, e)
 	}
 	return out
+}
+
+// prefix merges the histograms of the first slices of a window.
+type prefix struct {
+	slices []Slice
+	same   bool // all have the schema of the merged window, so that sums can go on
+	added  int
+	sum    merged
+}
+
+func newPrefix(slices []Slice, whole *merged) *prefix {
+	p := &prefix{slices: slices, same: true}
+	for i := range slices {
+		if h := slices[i].Histogram; h != nil && h.Schema != whole.schema {
+			p.same = false
+		}
+	}
+	p.sum = merged{schema: whole.schema, first: whole.first, counts: make([]float64, len(whole.counts))}
+	return p
+}
+
+// upTo returns the merged histograms before slice i, which never falls, or nil
+// when they hold nothing. Slices that were read once add up without error.
+func (p *prefix) upTo(i int) *merged {
+	if !p.same {
+		m, _ := mergeHistograms(p.slices[:i])
+		return m
+	}
+	for ; p.added < i; p.added++ {
+		if h := p.slices[p.added].Histogram; h != nil {
+			_, _ = p.sum.add(h)
+		}
+	}
+	if p.sum.n == 0 {
+		return nil
+	}
+	return &p.sum
 }
 
 // dispersion is what the counts are divided by so that they vary no more than

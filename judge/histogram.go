@@ -22,7 +22,7 @@ var (
 	errCount   = errors.New("a histogram has a count that is negative or not a number")
 )
 
-// validate checks what the arithmetic below relies on.
+// validate checks all but the buckets, which are checked as they are added up.
 func (h *Histogram) validate() error {
 	if h.Schema < minSchema || h.Schema > maxSchema {
 		return errSchema
@@ -30,17 +30,7 @@ func (h *Histogram) validate() error {
 	if !isCount(h.ZeroCount) || !isCount(h.ZeroThreshold) || math.IsNaN(h.Sum) || math.IsInf(h.Sum, 0) {
 		return errCount
 	}
-	last := -maxIndex - 1
-	for _, b := range h.Buckets {
-		if !(b.Count >= 0 && b.Count <= math.MaxFloat64) {
-			return errCount
-		}
-		if b.Index <= last {
-			return errBuckets
-		}
-		last = b.Index
-	}
-	if last > maxIndex {
+	if n := len(h.Buckets); n > 0 && !(h.Buckets[0].Index >= -maxIndex && h.Buckets[0].Index <= h.Buckets[n-1].Index && h.Buckets[n-1].Index <= maxIndex) {
 		return errBuckets
 	}
 	return nil
@@ -73,7 +63,16 @@ func (h *Histogram) above(x float64) float64 {
 		}
 		return n
 	}
-	position := math.Log2(x) * math.Exp2(float64(h.Schema))
+	return h.abovePosition(positionOf(x, h.Schema))
+}
+
+// positionOf is where x lies on the scale of bucket indexes: in bucket i for
+// i−1 < position <= i.
+func positionOf(x float64, schema int) float64 { return math.Log2(x) * math.Exp2(float64(schema)) }
+
+// abovePosition returns how many observations lie above a position in the
+// buckets.
+func (h *Histogram) abovePosition(position float64) float64 {
 	var n float64
 	for i := len(h.Buckets) - 1; i >= 0; i-- {
 		b := h.Buckets[i]
@@ -84,6 +83,25 @@ func (h *Histogram) above(x float64) float64 {
 		n += b.Count * min(inside, 1)
 	}
 	return n
+}
+
+// cut counts what lies above one value in many histograms.
+type cut struct {
+	x, position float64
+	schema      int // that position is for
+}
+
+func newCut(x float64) *cut { return &cut{x: x, schema: maxSchema + 1} }
+
+// above is h.above(c.x); the logarithm is taken once a schema.
+func (c *cut) above(h *Histogram) float64 {
+	if c.x < h.ZeroThreshold || c.x <= 0 {
+		return h.above(c.x)
+	}
+	if c.schema != h.Schema {
+		c.schema, c.position = h.Schema, positionOf(c.x, h.Schema)
+	}
+	return h.abovePosition(c.position)
 }
 
 // merged is the sum of many histograms, dense.
@@ -126,7 +144,11 @@ func mergeHistograms(slices []Slice) (*merged, error) {
 	m.perSlice = make([]float64, len(slices))
 	for i := range slices {
 		if h := slices[i].Histogram; h != nil {
-			m.perSlice[i] = m.add(h)
+			n, err := m.add(h)
+			if err != nil {
+				return nil, err
+			}
+			m.perSlice[i] = n
 		}
 	}
 	if m.n <= 0 {
@@ -153,11 +175,24 @@ func indexRange(slices []Slice, schema int) (low, high int) {
 	return low, high
 }
 
-// add returns how many observations were added.
-func (m *merged) add(h *Histogram) float64 {
+// add returns how many observations were added. The first and the last bucket
+// are known to lie inside counts.
+func (m *merged) add(h *Histogram) (float64, error) {
 	d := h.Schema - m.schema
 	n := h.ZeroCount
+	last := -maxIndex - 1
+	end := 0
+	if len(h.Buckets) > 0 {
+		end = h.Buckets[len(h.Buckets)-1].Index
+	}
 	for _, b := range h.Buckets {
+		if b.Index <= last || b.Index > end {
+			return 0, errBuckets
+		}
+		if !(b.Count >= 0 && b.Count <= math.MaxFloat64) {
+			return 0, errCount
+		}
+		last = b.Index
 		m.counts[bucketBelow(b.Index, d)-m.first] += b.Count
 		n += b.Count
 	}
@@ -165,7 +200,7 @@ func (m *merged) add(h *Histogram) float64 {
 	m.zero += h.ZeroCount
 	m.zeroThreshold = max(m.zeroThreshold, h.ZeroThreshold)
 	m.sum += h.Sum
-	return n
+	return n, nil
 }
 
 // upper returns the upper bound of counts[i].
@@ -210,7 +245,7 @@ func (m *merged) above(x float64) float64 {
 		}
 		return n
 	}
-	position := math.Log2(x)*math.Exp2(float64(m.schema)) - float64(m.first)
+	position := positionOf(x, m.schema) - float64(m.first)
 	var n float64
 	for i := len(m.counts) - 1; i >= 0 && float64(i) > position; i-- {
 		n += m.counts[i] * min(float64(i)-position, 1)

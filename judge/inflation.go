@@ -60,24 +60,38 @@ func longRunVariance(xs []float64) longRun {
 }
 
 // bartlett returns the kernel estimate of the long-run variance of residuals,
-// never below their plain variance.
+// never below their plain variance. It centres them in place.
 func bartlett(e []float64) float64 {
 	n := float64(len(e))
 	mean := meanOf(e)
-	autocovariance := func(lag int) float64 {
-		var c float64
-		for i := lag; i < len(e); i++ {
-			c += (e[i] - mean) * (e[i-lag] - mean)
-		}
-		return c / (n - 1)
+	for i := range e {
+		e[i] -= mean
 	}
-	plain := autocovariance(0)
-	lags := int(4 * math.Pow(n/100, 2.0/9)) // Newey & West 1994, table II B
+	lags := min(int(4*math.Pow(n/100, 2.0/9)), len(e)-1) // Newey & West 1994, table II B
+	plain := autocovariance(e, 0)
 	v := plain
-	for l := 1; l <= lags && l < len(e); l++ {
-		v += 2 * (1 - float64(l)/float64(lags+1)) * autocovariance(l)
+	for l := 1; l <= lags; l++ {
+		v += 2 * (1 - float64(l)/float64(lags+1)) * autocovariance(e, l)
 	}
 	return max(v, plain)
+}
+
+// autocovariance of a series around zero. Four sums run side by side, so that
+// one addition need not wait for the other.
+func autocovariance(e []float64, lag int) float64 {
+	var c [4]float64
+	later, earlier := e[lag:], e[:len(e)-lag]
+	i := 0
+	for ; i+4 <= len(later) && i+4 <= len(earlier); i += 4 {
+		c[0] += later[i] * earlier[i]
+		c[1] += later[i+1] * earlier[i+1]
+		c[2] += later[i+2] * earlier[i+2]
+		c[3] += later[i+3] * earlier[i+3]
+	}
+	for ; i < len(later) && i < len(earlier); i++ {
+		c[0] += later[i] * earlier[i]
+	}
+	return (c[0] + c[1] + c[2] + c[3]) / float64(len(e)-1)
 }
 
 func meanOf(xs []float64) float64 {

@@ -30,8 +30,7 @@ const alternatives = 16
 
 // alternativesAbove are relative rates above the limit, alternativesBelow
 // below it.
-func alternativesAbove() []float64 {
-	out := make([]float64, alternatives)
+func alternativesAbove() (out [alternatives]float64) {
 	for i := range out {
 		t := math.Tan(math.Pi / 4 * (1 + (float64(i)+0.5)/alternatives))
 		out[i] = t * t
@@ -39,7 +38,7 @@ func alternativesAbove() []float64 {
 	return out
 }
 
-func alternativesBelow() []float64 {
+func alternativesBelow() [alternatives]float64 {
 	out := alternativesAbove()
 	for i := range out {
 		out[i] = 1 / out[i]
@@ -47,92 +46,81 @@ func alternativesBelow() []float64 {
 	return out
 }
 
-// mixture is an e-process averaged over alternatives and, with restarts, over
-// the slice in which the candidate became unacceptable, with prior
-// probabilities 1/(s(s+1)): the evidence of a change after a long good time is
-// then not eaten up by that time (Shin, Ramdas & Rinaldo 2024, New England J.
-// Statist. Data Sci., e-detectors; here with total mass 1, so that Ville's
-// inequality holds for all time).
+// mixture is an e-process averaged over alternatives and over the slice in
+// which the candidate became unacceptable, with prior probabilities
+// 1/(s(s+1)): the evidence of a change after a long good time is then not
+// eaten up by that time (Shin, Ramdas & Rinaldo 2024, New England J. Statist.
+// Data Sci., e-detectors; here with total mass 1, so that Ville's inequality
+// holds for all time).
 type mixture struct {
-	ratios, logRatios []float64
+	likelihoods *likelihoods
 
-	mass     []float64 // on each alternative, started, in units of exp(scale)
-	scale    float64
-	waiting  float64 // mass not started yet
-	restarts bool
-	started  int
+	mass    [alternatives]float64 // on each alternative, started, in units of exp(scale)
+	scale   float64
+	unit    float64 // exp(-scale)
+	waiting float64 // mass not started yet
+	started float64
+
+	top     float64 // the highest value so far, in units of exp(scale)
+	highest float64 // its logarithm
 }
 
-func newMixture(ratios []float64, restarts bool) *mixture {
-	m := &mixture{ratios: ratios, mass: make([]float64, len(ratios)), waiting: 1, restarts: restarts}
-	for _, r := range ratios {
-		m.logRatios = append(m.logRatios, math.Log(r))
-	}
-	return m
+func newMixture(l *likelihoods) *mixture {
+	return &mixture{likelihoods: l, waiting: 1, unit: 1, highest: math.Inf(-1)}
 }
 
-// step multiplies with the factor of one slice, with a as it is in the
-// likelihood ratio of a candidate with ρ times the acceptable rate: with
-// s = k·nc/nb, a = ρ(s+1)/(ρs+1) and 1 − s(a−1) = (s+1)/(ρs+1) = a/ρ.
-func (m *mixture) step(e events, k, margin float64) {
-	m.start()
-	if e.candidate == 0 && e.baseline == 0 && margin == 0 {
-		return
-	}
-	split := k * e.candidateExposure / e.baselineExposure
-	largest := math.Inf(-1)
+const (
+	// muchMass is from where masses are put in a larger unit.
+	muchMass = 1e100
+	// muchEvidence, in one slice, is from where its factors are.
+	muchEvidence = 100
+)
+
+// step multiplies with the factor of one slice.
+func (m *mixture) step(e *events) {
+	m.started++
+	begins := 1 / (m.started * (m.started + 1))
+	m.waiting -= begins
+	begins *= m.unit / alternatives
 	var factors [alternatives]float64
-	for j, rho := range m.ratios {
-		b := (split + 1) / (rho*split + 1)
-		factors[j] = (e.candidate+e.baseline)*math.Log(b) + e.candidate*m.logRatios[j] - e.candidateExposure*margin*(rho*b-1)
-		if m.mass[j] > 0 {
-			largest = max(largest, factors[j])
+	m.likelihoods.of(e, &factors)
+	if largest := m.largest(&factors); largest > muchEvidence {
+		for j := range factors {
+			factors[j] -= largest
+		}
+		m.lift(largest)
+	}
+	exponentiate(&factors)
+	sum := max(0, m.waiting) * m.unit
+	for j, f := range factors {
+		m.mass[j] = (m.mass[j] + begins) * f
+		sum += m.mass[j]
+	}
+	if sum > m.top {
+		m.top, m.highest = sum, max(m.highest, m.scale+math.Log(sum))
+	}
+	if sum > muchMass {
+		for j := range m.mass {
+			m.mass[j] /= sum
+		}
+		m.lift(math.Log(sum))
+	}
+}
+
+// largest logarithm of the factors of alternatives that have any mass.
+func (m *mixture) largest(logs *[alternatives]float64) float64 {
+	largest := math.Inf(-1)
+	for j, l := range logs {
+		if l > largest && m.mass[j]+m.unit > 0 {
+			largest = l
 		}
 	}
-	m.scale += largest
-	for j := range m.mass {
-		m.mass[j] *= math.Exp(factors[j] - largest)
-	}
+	return largest
 }
 
-// start moves the prior mass of beginning in this slice to the alternatives.
-func (m *mixture) start() {
-	var mass float64
-	switch {
-	case m.restarts:
-		s := float64(m.started + 1)
-		mass = 1 / (s * (s + 1))
-	case m.started == 0:
-		mass = 1
-	default:
-		return
-	}
-	m.started++
-	m.waiting -= mass
-	if m.scale > 600 { // too small beside what is there, and exp would underflow
-		return
-	}
-	for j := range m.mass {
-		m.mass[j] += mass / float64(len(m.mass)) * math.Exp(-m.scale)
-	}
-}
-
-// logE is the logarithm of the e-value.
-func (m *mixture) logE() float64 {
-	var sum float64
-	for _, x := range m.mass {
-		sum += x
-	}
-	return logAdd(math.Log(max(0, m.waiting)), m.scale+math.Log(sum))
-}
-
-// logAdd returns log(exp(a) + exp(b)).
-func logAdd(a, b float64) float64 {
-	if a < b {
-		a, b = b, a
-	}
-	if math.IsInf(b, -1) {
-		return a
-	}
-	return a + math.Log1p(math.Exp(b-a))
+// lift makes the unit exp(by) times as large, but for the masses.
+func (m *mixture) lift(by float64) {
+	m.scale += by
+	m.unit *= math.Exp(-by)
+	m.top *= math.Exp(-by)
 }

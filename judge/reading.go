@@ -154,9 +154,10 @@ func (r *reading) readQuantile(s *Sample, p float64) {
 	r.statistic = quantileName(p)
 	r.estimate = r.hist.quantile(p)
 	residuals := make([]float64, len(s.Slices))
-	for i, sl := range s.Slices {
-		if sl.Histogram != nil {
-			residuals[i] = sl.Histogram.above(r.estimate) - (1-p)*r.hist.perSlice[i]
+	beyond := newCut(r.estimate)
+	for i := range s.Slices {
+		if h := s.Slices[i].Histogram; h != nil {
+			residuals[i] = beyond.above(h) - (1-p)*r.hist.perSlice[i]
 		}
 	}
 	r.phi, r.df = inflation(residuals, r.n*p*(1-p))

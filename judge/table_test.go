@@ -136,6 +136,21 @@ func TestWatch(t *testing.T) {
 	}
 }
 
+func TestWatchOfMeansThatAreFarBetter(t *testing.T) {
+	// The tail of the normal distribution underflows here; that must not turn
+	// into evidence against the candidate.
+	rng := newRand(3)
+	now, base := Sample{Kind: Value}, Sample{Kind: Value}
+	for i := range 300 {
+		now.Slices = append(now.Slices, Slice{Seconds: 2, Value: Number(3.5 + rng.NormFloat64())})
+		base.Slices = append(base.Slices, Slice{Seconds: 2, Value: Number(10 + rng.NormFloat64())})
+		v := Judge(Options{}, []Input{{Objective: Objective{Watch: &Watch{}}, Sample: now, Baseline: &base}})
+		if v.Status == StatusFail || v.Results[0].EValue > 1 {
+			t.Fatalf("after %d slices: evidence %v, %s", i+1, v.Results[0].EValue, v.Summary)
+		}
+	}
+}
+
 func TestPinnedReference(t *testing.T) {
 	o := Objective{Name: "latency", Worse: WorseHigher, Adaptive: &Adaptive{}}
 	ref := learn(t, o, minute(Distribution, 1200, 0, 0.1))[0]

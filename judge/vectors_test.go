@@ -59,6 +59,14 @@ func TestStudentTable(t *testing.T) {
 	near(t, "P(T4 > 4.604095)", tTail(4.604095, 4), 0.005, 1e-7)
 }
 
+func TestMillsRatio(t *testing.T) {
+	// φ(z)/P(Z > z) from R: dnorm(z)/pnorm(z, lower = FALSE).
+	for _, c := range []struct{ z, hazard float64 }{{-3, 0.004437839}, {0, 0.7978846}, {3, 3.283099}, {10, 10.09809}} {
+		near(t, "log Mills", logMills(c.z), -math.Log(c.hazard*math.Sqrt(2*math.Pi)), 1e-6)
+	}
+	near(t, "log Mills, where the series begins", logMills(math.Nextafter(farOut, 0)), logMills(farOut), 1e-7)
+}
+
 func TestBetaBinomialTails(t *testing.T) {
 	// Uniform prior of one request, good or bad, predicts uniformly:
 	// Beta(1, 1) and n = 9 give 1/10 to each of 0 … 9.

@@ -40,7 +40,7 @@ func newWatch(p pair) *watch {
 // count reduces the slices to events.
 func (w *watch) count(c, b []Slice) []events {
 	if w.now.kind == Distribution {
-		return slowEvents(c, b, w.now.quantile, w.side, w.accept)
+		return w.slowEvents(c, b)
 	}
 	out := make([]events, len(c))
 	for i := range out {
@@ -66,20 +66,20 @@ func (w *watch) inEvents() (s side, k, m float64) {
 // weigh runs both e-processes over the slices.
 func (w *watch) weigh() {
 	s, k, m := w.inEvents()
-	failing, passing := newMixture(alternativesAbove(), true), newMixture(alternativesBelow(), false)
+	worse, fine := alternativesAbove(), alternativesBelow()
 	if s == down {
-		failing, passing = newMixture(alternativesBelow(), true), newMixture(alternativesAbove(), false)
+		worse, fine = fine, worse
 	}
+	against, inFavour := newMixture(newLikelihoods(worse, k, m)), newLikelihoods(fine, k, m)
 	for _, e := range w.events {
-		if e.candidateExposure <= 0 || e.baselineExposure <= 0 {
+		if !e.measurable() {
 			continue
 		}
 		e = events{e.candidate / w.phi, e.baseline / w.phi, e.candidateExposure / w.phi, e.baselineExposure / w.phi}
-		failing.step(e, k, m)
-		passing.step(e, k, m)
-		w.fail = max(w.fail, failing.logE())
+		against.step(&e)
+		inFavour.add(&e)
 	}
-	w.pass = passing.logE()
+	w.fail, w.pass = max(0, against.highest), meanExp(inFavour.total())
 }
 
 // pValue is valid whenever it is looked at: 1/sup e.

@@ -39,7 +39,7 @@ func (w *watch) weighMeans(c, b []Slice) {
 	var sum float64
 	for t, x := range xs {
 		sum += x
-		if t+1 >= minSlices {
+		if t+1 >= minSlices && sum > 0 { // else the evidence is below 1
 			w.fail = max(w.fail, normalMixture(sum, variance*float64(t+1), variance*meansHorizon))
 		}
 	}
@@ -60,8 +60,21 @@ func (w *watch) weighConstant(x float64) {
 // mixed over positive drifts with a half-normal prior that is tightest at
 // variance v0.
 func normalMixture(s, v, v0 float64) float64 {
-	return math.Log(2) + 0.5*math.Log(v0/(v+v0)) + s*s/(2*(v+v0)) + math.Log(zTail(-s/math.Sqrt(v+v0)))
+	return math.Ln2 + 0.5*math.Log(v0/(v+v0)) + logMills(-s/math.Sqrt(v+v0))
 }
+
+// logMills is log(exp(z²/2)·P(Z > z)). Far out, where the tail underflows, by
+// its asymptotic series (Abramowitz & Stegun, 26.2.12).
+func logMills(z float64) float64 {
+	if z < farOut {
+		return z*z/2 + math.Log(zTail(z))
+	}
+	q := 1 / (z * z)
+	return math.Log1p(-q*(1-q*(3-q*15))) - math.Log(z*math.Sqrt(2*math.Pi))
+}
+
+// farOut is from where the series is good to 1e-8.
+const farOut = 15
 
 // sliceMean is the value of a slice, or the mean of its histogram.
 func sliceMean(sl *Slice, k Kind) (float64, bool) {
