@@ -9,14 +9,15 @@ import (
 
 	"github.com/tidegate-io/tidegate/entity"
 	"github.com/tidegate-io/tidegate/fault"
+	"github.com/tidegate-io/tidegate/internal/otlp/wire"
 )
 
 // TraceStore keeps trace requests.
 type TraceStore interface {
-	// Append stores a raw ExportTraceServiceRequest; when it returns nil the
-	// request survives the end of the process. It does not keep req. When it
-	// has no room it returns a fault of KindUnavailable.
-	Append(ctx context.Context, arrival time.Time, req []byte) error
+	// AppendTraces stores the request that t was parsed from; when it returns
+	// nil the request survives the end of the process. It does not keep t. When
+	// it has no room it returns a fault of KindUnavailable.
+	AppendTraces(ctx context.Context, arrival time.Time, t *wire.Traces) error
 	// Replay visits the stored requests that arrived at since or later, with
 	// the arrival they were stored with, in order of arrival or nearly so.
 	Replay(ctx context.Context, since time.Time, visit func(arrival time.Time, req []byte) error) error
@@ -24,7 +25,7 @@ type TraceStore interface {
 
 // LogStore keeps log requests, on the terms of TraceStore.
 type LogStore interface {
-	// Append stores a raw ExportLogsServiceRequest.
+	// Append stores a raw ExportLogsServiceRequest and does not keep it.
 	Append(ctx context.Context, arrival time.Time, req []byte) error
 }
 

@@ -1,6 +1,10 @@
 package otlp
 
 import (
+	"encoding/binary"
+	"math"
+	"math/bits"
+
 	"github.com/tidegate-io/tidegate/internal/otlp/wire"
 	"github.com/tidegate-io/tidegate/telemetry"
 )
@@ -31,64 +35,78 @@ type half struct {
 	by      *resource
 	server  bool
 	failed  bool
-	met     bool
 	ns      uint64 // duration that the server saw
 	arrival int64
 }
 
 // pairing keeps unmatched halves for a while. The two ends come in requests of
-// different services, in any order. When it is full the oldest half goes.
+// different services, in any order.
+//
+// It is a hash table of buckets of eight, as processor caches are: a half that
+// finds its bucket full takes the place of the oldest there. Nothing is
+// searched for and nothing grows, whatever is sent, and looking a call up
+// touches two lines of memory, which is what it costs.
 type pairing struct {
-	max     int
+	limit   int
 	within  int64 // ns
 	now     int64
-	waiting map[callKey]uint64 // number of the half in the queue
-	queue   []half             // by arrival; queue[i] has the number base+i
-	base    uint64
-	head    int // the first one that still counts
+	buckets []bucket // made with the first half; a power of two
 }
+
+// bucket holds eight halves with their tags; the tag 0 is an empty place.
+type bucket struct {
+	tags   [ways]uint64
+	halves [ways]half
+}
+
+const ways = 8
 
 func newPairing(limit int, within int64) pairing {
-	return pairing{max: limit, within: within, waiting: make(map[callKey]uint64)}
+	return pairing{limit: limit, within: within}
 }
 
-// expire forgets what has waited too long, and what has met.
-func (p *pairing) expire(now int64) {
-	p.now = now
-	for p.head < len(p.queue) && (p.queue[p.head].met || p.queue[p.head].arrival+p.within < now) {
-		p.forgetOldest()
-	}
-	if p.head > len(p.queue)/2 {
-		n := copy(p.queue, p.queue[p.head:])
-		clear(p.queue[n:])
-		p.queue, p.base, p.head = p.queue[:n], p.base+uint64(p.head), 0
-	}
-}
+// at sets the time, from which on what has waited too long does not count.
+func (p *pairing) at(now int64) { p.now = now }
 
-func (p *pairing) forgetOldest() {
-	if h := &p.queue[p.head]; !h.met {
-		delete(p.waiting, h.key)
-	}
-	p.head++
+// tag mixes a key. Trace ids are random by the specification, and span ids
+// are; where they are not, only the table is used badly.
+func (k *callKey) tag() uint64 {
+	h := binary.LittleEndian.Uint64(k.trace[8:])*0x9E3779B97F4A7C15 ^ binary.LittleEndian.Uint64(k.span[:])
+	h ^= h >> 32
+	h *= 0xFF51AFD7ED558CCD
+	return h ^ h>>29 | 1
 }
 
 // meet returns the other end of h when it is waiting; else h waits.
 func (p *pairing) meet(h *half) (half, bool) {
-	if n, ok := p.waiting[h.key]; ok {
-		other := &p.queue[n-p.base]
-		if other.server == h.server {
-			return half{}, false // the same end again: a retry
-		}
-		other.met = true
-		delete(p.waiting, h.key)
-		return *other, true
+	if p.buckets == nil {
+		p.buckets = make([]bucket, 1<<bits.Len(uint(max(p.limit-1, 0)/ways)))
 	}
-	for len(p.queue)-p.head >= p.max {
-		p.forgetOldest()
+	tag := h.key.tag()
+	b := &p.buckets[tag>>1&uint64(len(p.buckets)-1)]
+	place, oldest := -1, int64(math.MaxInt64)
+	for i := range b.tags {
+		if b.tags[i] == tag {
+			other := &b.halves[i]
+			switch {
+			case other.key != h.key:
+			case other.arrival+p.within < p.now: // too late; its place is free
+				b.tags[i] = 0
+			case other.server == h.server:
+				return half{}, false // the same end again: a retry
+			default:
+				b.tags[i] = 0
+				return *other, true
+			}
+		}
+		if b.tags[i] == 0 {
+			place, oldest = i, math.MinInt64
+		} else if oldest != math.MinInt64 && b.halves[i].arrival < oldest {
+			place, oldest = i, b.halves[i].arrival
+		}
 	}
 	h.arrival = p.now
-	p.waiting[h.key] = p.base + uint64(len(p.queue))
-	p.queue = append(p.queue, *h)
+	b.tags[place], b.halves[place] = tag, *h
 	return half{}, false
 }
 

@@ -94,33 +94,34 @@ func (r *Receiver) receive(ctx context.Context, s signal, req []byte) (outcome, 
 	return out, err
 }
 
+// parsed recycles what requests are parsed into.
+var parsed = sync.Pool{New: func() any { return new(wire.Traces) }}
+
 func (r *Receiver) receiveTraces(ctx context.Context, req []byte) (outcome, error) {
-	var out outcome
-	err := wire.Walk(req, func(_ *wire.Resource, _ []byte, span *wire.Span) error {
-		if span.Defect != wire.Sound {
-			out.reject(fmt.Sprintf("span %q: %s", limited(span.Name), span.Defect))
-			return nil
-		}
-		out.accepted++
-		return nil
-	})
-	if err != nil {
+	t := parsed.Get().(*wire.Traces)
+	defer func() { t.Reset(); parsed.Put(t) }()
+	if err := t.Parse(req); err != nil {
 		return outcome{}, err
 	}
-	if out.accepted == 0 {
+	out := outcome{accepted: t.Sound, rejected: t.Rejected}
+	if t.Rejected > 0 {
+		out.message = fmt.Sprintf("span %q: %s", limited(t.DefectName), t.Defect)
+	}
+	if t.Sound == 0 {
 		return out, nil
 	}
-	if out.rejected > 0 {
-		if req, err = soundSpans(req); err != nil {
+	if t.Rejected > 0 {
+		if err := t.Parse(soundSpans(t)); err != nil {
 			return outcome{}, err
 		}
 	}
 	arrival, open := r.arrivals.begin(r.cfg.Clock().UnixNano())
 	defer r.arrivals.end(open)
-	if err := r.cfg.Traces.Append(ctx, time.Unix(0, arrival), req); err != nil {
+	if err := r.cfg.Traces.AppendTraces(ctx, time.Unix(0, arrival), t); err != nil {
 		return outcome{}, fmt.Errorf("storing spans: %w", err)
 	}
-	return out, r.spans.count(arrival, req)
+	r.spans.count(arrival, t)
+	return out, nil
 }
 
 func (r *Receiver) receiveLogs(ctx context.Context, req []byte) (outcome, error) {

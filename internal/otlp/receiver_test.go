@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tidegate-io/tidegate/internal/otlp"
+	"github.com/tidegate-io/tidegate/internal/otlp/wire"
 	"github.com/tidegate-io/tidegate/internal/tsdb"
 )
 
@@ -32,6 +33,10 @@ func (m *memory) Append(_ context.Context, arrival time.Time, req []byte) error 
 	}
 	m.frames = append(m.frames, frame{arrival, append([]byte(nil), req...)})
 	return nil
+}
+
+func (m *memory) AppendTraces(ctx context.Context, arrival time.Time, t *wire.Traces) error {
+	return m.Append(ctx, arrival, t.Raw)
 }
 
 func (m *memory) Replay(_ context.Context, since time.Time, visit func(time.Time, []byte) error) error {

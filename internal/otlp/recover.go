@@ -14,6 +14,7 @@ import (
 
 	"github.com/tidegate-io/tidegate/entity"
 	"github.com/tidegate-io/tidegate/fault"
+	"github.com/tidegate-io/tidegate/internal/otlp/wire"
 	"github.com/tidegate-io/tidegate/telemetry"
 )
 
@@ -164,11 +165,13 @@ func (r *Receiver) recount(ctx context.Context) error {
 		return err
 	}
 	last := r.spans.slotEnd(r.spans.settled).UnixNano() + r.spans.grace
+	var t wire.Traces
 	err = r.cfg.Traces.Replay(ctx, since, func(arrival time.Time, req []byte) error {
 		last = max(last, arrival.UnixNano())
-		if err := r.spans.count(arrival.UnixNano(), req); err != nil && fault.KindOf(err) != fault.KindInvalid {
+		if err := t.Parse(req); err != nil && fault.KindOf(err) != fault.KindInvalid {
 			return err
 		}
+		r.spans.count(arrival.UnixNano(), &t)
 		return nil
 	})
 	if err != nil {

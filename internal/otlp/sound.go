@@ -10,15 +10,15 @@ import (
 
 // soundSpans returns the request without the spans that the specification
 // forbids. Of the scopes only the names are kept.
-func soundSpans(req []byte) ([]byte, error) {
+func soundSpans(t *wire.Traces) []byte {
 	var b rebuilder
-	err := wire.Walk(req, func(res *wire.Resource, scope []byte, span *wire.Span) error {
-		if span.Defect == wire.Sound {
-			b.add(res.Raw, scope, span.Raw)
+	for i := range t.Groups {
+		g := &t.Groups[i]
+		for j := range g.Spans {
+			b.add(g.Resource.Raw, g.Scope, g.Spans[j].Raw)
 		}
-		return nil
-	})
-	return b.bytes(), err
+	}
+	return b.bytes()
 }
 
 // rebuilder puts spans together to a request again: request.1 is a resource

@@ -81,49 +81,32 @@ func ceilDiv(a, b int64) int64 { return (a + b - 1) / b }
 // slotEnd returns when slot k ends.
 func (m *spanMetrics) slotEnd(k int64) time.Time { return time.Unix(0, k*m.slot) }
 
-// count adds all sound spans of a request that arrived at the given time. The
-// request has been walked before, without an error.
-func (m *spanMetrics) count(arrival int64, req []byte) error {
-	fresh, err := m.countLocked(arrival, req)
-	for _, e := range fresh {
+// count adds all spans of a request that arrived at the given time.
+func (m *spanMetrics) count(arrival int64, t *wire.Traces) {
+	for _, e := range m.countLocked(arrival, t) {
 		m.seen(e)
 	}
-	return err
 }
 
-func (m *spanMetrics) countLocked(arrival int64, req []byte) (fresh []entity.Entity, err error) {
+func (m *spanMetrics) countLocked(arrival int64, t *wire.Traces) (fresh []entity.Entity) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	defer func() { fresh, m.fresh = m.fresh, nil }()
-	m.calls.expire(arrival)
-
-	var (
-		group *byte // identity of the resource group of the last span
-		r     *resource
-		key   [2 + maxName]byte
-	)
-	return nil, wire.Walk(req, func(res *wire.Resource, _ []byte, span *wire.Span) error {
-		if span.Defect != wire.Sound {
-			return nil
+	m.calls.at(arrival)
+	var key [2 + maxName]byte
+	for i := range t.Groups {
+		g := &t.Groups[i]
+		r := m.resource(g.Resource)
+		for j := range g.Spans {
+			span := &g.Spans[j]
+			k := m.slotOf(span.End, arrival)
+			if k > m.settled {
+				m.add(m.operation(r, span, key[:]), k, span.Duration(), 0)
+			}
+			m.join(r, span, k)
 		}
-		if id := identity(res.Raw); r == nil || id != group || id == nil {
-			group, r = id, m.resource(res)
-		}
-		k := m.slotOf(span.End, arrival)
-		if k > m.settled {
-			m.add(m.operation(r, span, key[:]), k, span.Duration(), 0)
-		}
-		m.join(r, span, k)
-		return nil
-	})
-}
-
-// identity tells whether two encodings are the same bytes in memory.
-func identity(b []byte) *byte {
-	if len(b) == 0 {
-		return nil
 	}
-	return &b[0]
+	fresh, m.fresh = m.fresh, nil
+	return fresh
 }
 
 func (m *spanMetrics) add(s *series, k int64, ns, failed uint64) {

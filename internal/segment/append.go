@@ -26,22 +26,38 @@ type pendingEntry[S any] struct {
 func newBatch[S any]() *batch[S] { return &batch[S]{} }
 
 // Append stores one request. When it returns nil the request is durable and
-// visible to readers. Faults: Invalid for
-// a request that the schema cannot read or that is too large, Unavailable
-// when there is no room now (too much waiting, disk full, closed).
-// The request is not kept.
+// visible to readers. Faults: Invalid for a request that the schema cannot
+// read or that is too large, Unavailable when there is no room now (too much
+// waiting, disk full, closed). The request is not kept.
 func (l *Log[S]) Append(ctx context.Context, arrival time.Time, request []byte) error {
-	if err := ctx.Err(); err != nil {
+	if err := l.tooLarge(request); err != nil {
 		return err
-	}
-	if len(request) > l.cfg.MaxPending {
-		return fault.Invalid("request of %d bytes is larger than %d", len(request), l.cfg.MaxPending)
 	}
 	sum, keys, err := l.schema.Summarise(request)
 	if errors.Is(err, ErrEmpty) {
 		return nil
 	}
 	if err != nil {
+		return err
+	}
+	return l.AppendSummarised(ctx, arrival, request, sum, keys)
+}
+
+func (l *Log[S]) tooLarge(request []byte) error {
+	if len(request) > l.cfg.MaxPending {
+		return fault.Invalid("request of %d bytes is larger than %d", len(request), l.cfg.MaxPending)
+	}
+	return nil
+}
+
+// AppendSummarised is [Log.Append] of a request that the caller has looked
+// into already: sum and keys are what the schema's Summarise returns for it.
+// The log keeps both.
+func (l *Log[S]) AppendSummarised(ctx context.Context, arrival time.Time, request []byte, sum S, keys []uint32) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := l.tooLarge(request); err != nil {
 		return err
 	}
 	b, err := l.enqueue(pendingEntry[S]{arrival.UnixNano(), request, sum, keys})

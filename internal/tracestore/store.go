@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tidegate-io/tidegate/fault"
+	"github.com/tidegate-io/tidegate/internal/otlp/wire"
 	"github.com/tidegate-io/tidegate/internal/segment"
 	"github.com/tidegate-io/tidegate/telemetry"
 )
@@ -30,12 +31,16 @@ type Config struct {
 
 // Store keeps traces. Safe for concurrent use. It implements
 // telemetry.TraceReader.
-type Store struct{ log *segment.Log[*summary] }
+type Store struct {
+	log    *segment.Log[*summary]
+	schema *schema
+}
 
 var _ telemetry.TraceReader = (*Store)(nil)
 
 // Open opens or makes the store in cfg.Dir and recovers from a crash.
 func Open(cfg Config) (*Store, error) {
+	sch := &schema{}
 	log, err := segment.Open(segment.Config{
 		Dir: cfg.Dir, Kind: "traces",
 		MaxAge: cfg.MaxAge, MaxBytes: cfg.MaxBytes,
@@ -44,11 +49,11 @@ func Open(cfg Config) (*Store, error) {
 		SyncEvery: cfg.SyncEvery, SyncEachCommit: cfg.SyncEachCommit,
 		ReencodeAfter: cfg.ReencodeAfter,
 		Clock:         cfg.Clock, Logger: cfg.Logger,
-	}, &schema{})
+	}, sch)
 	if err != nil {
 		return nil, err
 	}
-	return &Store{log: log}, nil
+	return &Store{log, sch}, nil
 }
 
 // Run does retention, sealing, indexing and syncing until ctx ends.
@@ -67,6 +72,16 @@ func (s *Store) Close() error { return s.log.Close() }
 // there is no room now. req is not kept.
 func (s *Store) Append(ctx context.Context, arrival time.Time, req []byte) error {
 	return s.log.Append(ctx, arrival, req)
+}
+
+// AppendTraces is Append of a request that has been parsed already, which
+// saves the store from walking it again.
+func (s *Store) AppendTraces(ctx context.Context, arrival time.Time, t *wire.Traces) error {
+	if t.Sound == 0 {
+		return nil
+	}
+	sum, keys := s.schema.summarise(t)
+	return s.log.AppendSummarised(ctx, arrival, t.Raw, sum, keys)
 }
 
 // Replay visits, in the order of storing, every stored request that arrived

@@ -53,26 +53,30 @@ type schema struct {
 
 // Summarise reads one ExportTraceServiceRequest.
 func (s *schema) Summarise(req []byte) (*summary, []uint32, error) {
-	var (
-		b    = newBuilder()
-		keys = make([]uint32, 0, 16)
-	)
-	err := wire.Walk(req, func(res *wire.Resource, _ []byte, span *wire.Span) error {
-		if span.Defect != wire.Sound {
-			return nil
-		}
-		keys = append(keys, segment.Key(span.TraceID))
-		b.add(res, span)
-		return nil
-	})
-	if err != nil {
+	var t wire.Traces
+	if err := t.Parse(req); err != nil {
 		return nil, nil, err
 	}
-	sum := b.finish(s)
-	if sum.spans == 0 {
-		return sum, nil, segment.ErrEmpty
+	if t.Sound == 0 {
+		return &summary{}, nil, segment.ErrEmpty
 	}
+	sum, keys := s.summarise(&t)
 	return sum, keys, nil
+}
+
+// summarise summarises a request that holds at least one sound span.
+func (s *schema) summarise(t *wire.Traces) (*summary, []uint32) {
+	b := newBuilder()
+	keys := make([]uint32, 0, t.Sound)
+	for i := range t.Groups {
+		g := &t.Groups[i]
+		b.enter(g.Resource)
+		for j := range g.Spans {
+			b.add(&g.Spans[j])
+			keys = append(keys, segment.Key(g.Spans[j].TraceID))
+		}
+	}
+	return b.finish(s), keys
 }
 
 // builder collects the summary of one request. The maps of one service are
@@ -80,7 +84,6 @@ func (s *schema) Summarise(req []byte) (*summary, []uint32, error) {
 type builder struct {
 	sum      summary
 	services map[entity.Ref]*service
-	raw      []byte // the resource last seen
 	current  *service
 	groups   int
 }
@@ -94,10 +97,8 @@ func newBuilder() *builder {
 	return &builder{services: map[entity.Ref]*service{}, sum: summary{firstStart: ^uint64(0)}}
 }
 
-func (b *builder) add(res *wire.Resource, span *wire.Span) {
-	if b.current == nil || !sameBytes(b.raw, res.Raw) {
-		b.enter(res)
-	}
+// add adds a span of the current service.
+func (b *builder) add(span *wire.Span) {
 	b.sum.spans++
 	b.sum.firstStart = min(b.sum.firstStart, span.Start)
 	b.sum.lastStart = max(b.sum.lastStart, span.Start)
@@ -126,7 +127,7 @@ func (b *builder) enter(res *wire.Resource) {
 		s = &service{ref: &ref, operations: map[string]*group{}}
 		b.services[ref] = s
 	}
-	b.raw, b.current = res.Raw, s
+	b.current = s
 }
 
 func (b *builder) newGroup(name []byte) *group {
@@ -140,11 +141,6 @@ func (b *builder) newGroup(name []byte) *group {
 	g := &group{ref: b.current.ref, operation: string(name), minNanos: ^uint64(0)}
 	b.current.operations[g.operation] = g
 	return g
-}
-
-// sameBytes reports whether a and b are the same bytes of the same request.
-func sameBytes(a, b []byte) bool {
-	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
 func (s *summary) addException(typ string) {

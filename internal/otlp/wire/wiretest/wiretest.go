@@ -110,9 +110,7 @@ func (g *Generator) trace() {
 		if i > 0 {
 			s.SetParentSpanID(parent)
 		}
-		if i%2 == 0 || i == 0 {
-			parent = sid
-		}
+		parent = sid // a server's span, its client's, the next server's, …
 		service := i / 2
 		kind := ptrace.SpanKindServer
 		if i%2 == 1 {
