@@ -70,6 +70,8 @@ type Event struct {
 	entity.Ref
 	Selector string       `json:"selector,omitempty"`
 	Entities []entity.Ref `json:"entities,omitempty"`
+	// Placement is set when the selector matched nothing at first.
+	Placement *Placement `json:"placement,omitempty"`
 
 	// Key identifies what was changed within its kind: the flag's key, the
 	// application's name.

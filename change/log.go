@@ -24,6 +24,13 @@ type Config struct {
 	// Entities is optional; without it selectors are kept but match nothing
 	// beyond the service they name.
 	Entities Entities
+	// Wait is how long an event whose selector matches nothing waits for an
+	// entity to be seen, where the store is a [Placer] and Run runs; default 10
+	// minutes.
+	Wait time.Duration
+	// Placed, when set, is called after an event was placed or given up. It
+	// must be quick.
+	Placed func(ctx context.Context, e Event)
 	// Now is optional, default time.Now.
 	Now func() time.Time
 	// Logger is optional.
@@ -54,6 +61,8 @@ type Config struct {
 type Log struct {
 	store    Store
 	entities Entities
+	waitFor  time.Duration
+	placed   func(ctx context.Context, e Event)
 	now      func() time.Time
 	logger   *slog.Logger
 
@@ -72,7 +81,10 @@ func New(cfg Config) (*Log, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Log{store: cfg.Store, entities: cfg.Entities, now: cfg.Now, logger: cfg.Logger}, nil
+	if cfg.Wait <= 0 {
+		cfg.Wait = defaultWait
+	}
+	return &Log{store: cfg.Store, entities: cfg.Entities, waitFor: cfg.Wait, placed: cfg.Placed, now: cfg.Now, logger: cfg.Logger}, nil
 }
 
 // Record stores the event and returns it as stored: with its ID, its times,
@@ -161,7 +173,7 @@ func (l *Log) place(ctx context.Context, e Event) (Event, error) {
 	}
 	e.Entities = matching(s, known)
 	e.Service = spelledAsSeen(e.Service, e.Entities)
-	return e, nil
+	return l.wait(e), nil
 }
 
 // matching returns the distinct references of the entities that s matches.

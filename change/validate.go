@@ -65,6 +65,9 @@ func (e *Event) Validate() error {
 	if err := validateLinks(e.Links); err != nil {
 		return err
 	}
+	if err := e.Placement.validate(); err != nil {
+		return err
+	}
 	return e.Undo.validate()
 }
 

@@ -21,7 +21,10 @@ type Changes struct{ db *DB }
 // Changes returns the store of change events.
 func (db *DB) Changes() *Changes { return &Changes{db} }
 
-var _ change.Store = (*Changes)(nil)
+var (
+	_ change.Store  = (*Changes)(nil)
+	_ change.Placer = (*Changes)(nil)
+)
 
 type eventRow struct {
 	bun.BaseModel `bun:"table:events"`
@@ -33,7 +36,9 @@ type eventRow struct {
 	Subject     string // change.Event.Key
 	Correlation string
 	StartNs     int64
-	Doc         string
+	// WaitingUntilNs is 0 unless the event waits for its entities.
+	WaitingUntilNs int64
+	Doc            string
 }
 
 type placeRow struct {
@@ -58,7 +63,7 @@ func (s *Changes) Add(ctx context.Context, e change.Event) error {
 		return fault.Invalid("event %q is about %d services, the limit is %d", e.ID, len(places), maxPlaces)
 	}
 	row := eventRow{ID: e.ID, Type: column(e.Type), Kind: column(string(e.Kind)), Who: column(e.Who),
-		Subject: column(e.Key), Correlation: column(e.Correlation), StartNs: nanos(e.Start), Doc: doc}
+		Subject: column(e.Key), Correlation: column(e.Correlation), StartNs: nanos(e.Start), WaitingUntilNs: waitingUntil(&e), Doc: doc}
 	return wrap("add event", s.db.inTx(ctx, func(tx bun.Tx) error {
 		added, err := changed(tx.NewInsert().Model(&row).On("CONFLICT DO NOTHING").Exec(ctx))
 		if err != nil {
@@ -149,4 +154,46 @@ func (s *Changes) startOf(ctx context.Context, id string) (int64, error) {
 		return 0, fault.Invalid("before: no event %q", id)
 	}
 	return start, wrap("read event", err)
+}
+
+// waitingUntil is what the column holds.
+func waitingUntil(e *change.Event) int64 {
+	if e.Placement == nil || e.Placement.State != change.PlacementWaiting {
+		return 0
+	}
+	return nanos(e.Placement.Until)
+}
+
+// Waiting implements change.Placer.
+func (s *Changes) Waiting(ctx context.Context, limit int) ([]change.Event, error) {
+	sel := s.db.read.NewSelect().Table("events").Column("doc").Where("waiting_until_ns <> 0").
+		OrderExpr("waiting_until_ns, id").Limit(limited(limit))
+	return list[change.Event](ctx, sel, "waiting events")
+}
+
+// Place implements change.Placer.
+func (s *Changes) Place(ctx context.Context, e change.Event) (placed bool, err error) {
+	places := placesOf(&e)
+	if len(places) > maxPlaces {
+		return false, fault.Invalid("event %q is about %d services, the limit is %d", e.ID, len(places), maxPlaces)
+	}
+	doc, err := encode("event", e, maxEvent)
+	if err != nil {
+		return false, err
+	}
+	err = s.db.inTx(ctx, func(tx bun.Tx) error {
+		placed, err = changed(tx.NewUpdate().Table("events").Set("doc = ?", doc).Set("waiting_until_ns = ?", waitingUntil(&e)).
+			Where("id = ?", column(e.ID)).Where("waiting_until_ns <> 0").Exec(ctx))
+		if err != nil || !placed {
+			return err
+		}
+		if _, err := tx.NewDelete().Table("event_places").Where("event_id = ?", column(e.ID)).Exec(ctx); err != nil {
+			return err
+		}
+		if len(places) > 0 {
+			_, err = tx.NewInsert().Model(&places).Exec(ctx)
+		}
+		return err
+	})
+	return placed, wrap("place event", err)
 }

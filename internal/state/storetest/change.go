@@ -130,6 +130,49 @@ func changesPaged(t *testing.T, s Stores) {
 	wantKind(t, err, fault.KindInvalid)
 }
 
+func changesWaiting(t *testing.T, s Stores) {
+	placer, isPlacer := s.Changes.(change.Placer)
+	if !isPlacer {
+		t.Fatal("the store cannot keep events waiting")
+	}
+	waiting := func(want ...string) {
+		t.Helper()
+		list, err := placer.Waiting(t.Context(), 10)
+		ok(t, err)
+		if d := cmp.Diff(append([]string{}, want...), eventIDs(list)); d != "" {
+			t.Errorf("waiting: %s", d)
+		}
+	}
+	for i, id := range []string{"late", "soon"} {
+		ok(t, s.Changes.Add(t.Context(), change.Event{ID: id, Type: "x", Start: t0, Selector: "service=cart",
+			Placement: &change.Placement{State: change.PlacementWaiting, Until: t0.Add(time.Duration(2-i) * time.Minute)}}))
+	}
+	ok(t, s.Changes.Add(t.Context(), change.Event{ID: "placed at once", Type: "x", Start: t0}))
+	waiting("soon", "late")
+	e, err := s.Changes.Event(t.Context(), "soon")
+	ok(t, err)
+	e.Entities = []entity.Ref{{Service: "cart", Environment: "dev"}}
+	e.Placement = &change.Placement{State: change.PlacementPlaced, Until: e.Placement.Until, At: t0, Reason: "seen"}
+	placed, err := placer.Place(t.Context(), e)
+	ok(t, err)
+	again, err := placer.Place(t.Context(), e)
+	ok(t, err)
+	if !placed || again {
+		t.Errorf("placed %v, then %v: want true, then false", placed, again)
+	}
+	waiting("late")
+	got, err := s.Changes.Event(t.Context(), "soon")
+	ok(t, err)
+	if d := cmp.Diff(e, got); d != "" {
+		t.Error(d)
+	}
+	found, err := s.Changes.Events(t.Context(), change.Query{Service: "cart", Environment: "dev"})
+	ok(t, err)
+	if d := cmp.Diff([]string{"soon"}, eventIDs(found)); d != "" {
+		t.Errorf("found by its place: %s", d)
+	}
+}
+
 func eventIDs(events []change.Event) []string {
 	ids := make([]string, len(events))
 	for i, e := range events {
