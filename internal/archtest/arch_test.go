@@ -43,6 +43,7 @@ var rows = []row{
 
 	{pkg: "problem", may: []string{"judge", "evidence", "change", "telemetry", "entity", "fault"}, third: []string{"github.com/google/uuid", "cel.dev/cel-go", "golang.org/x/sync"},
 		why: "events become problems, one per cause"},
+	{pkg: "problem/cause", may: []string{"problem", "evidence", "change", "telemetry", "entity", "fault"}, why: "says why, purely over values; readers are handed in"},
 	{pkg: "notify", may: []string{"fault"}, why: "what is said to the outside, and what was not said yet"},
 
 	{pkg: "delivery/rollout", may: []string{"delivery/traffic", "change", "entity", "fault"}, why: "gives a version its users step by step; judging and moving are asked of others"},
@@ -63,6 +64,7 @@ var rows = []row{
 	{pkg: "internal/...", may: domains, third: []string{"*"}, why: "an adapter knows domains, never another adapter"},
 	{pkg: "ui", why: "embeds the built UI"},
 	{pkg: "demo/...", may: append(slices.Clone(domains), "demo/..."), third: []string{"*"}, why: "the demo uses the product as a user would, by its API"},
+	{pkg: "bench/rootcause", may: []string{"problem", "problem/cause", "evidence", "change", "telemetry", "entity", "fault"}, why: "measures the root cause engine; adapters turn public incidents into telemetry values"},
 	{pkg: "bench/judge", may: []string{"judge"}, third: []string{"gonum.org/v1/gonum"}, why: "measures the judge"},
 	{pkg: "bench/ingest", may: []string{"internal/otlp/wire/wiretest", "internal/tracestore"}, third: []string{"go.opentelemetry.io/collector/pdata", "google.golang.org/grpc", "google.golang.org/protobuf"},
 		why: "measures the binary from outside; only re-encoding, which the binary puts off, is measured on the store"},
