@@ -114,7 +114,11 @@ func (c *cli) flagSet() *cobra.Command {
 					fmt.Fprintf(w, "%s/%s: nothing to change, it is %s already\n", f.Set, f.Key, out.Flag.DefaultVariant)
 					return
 				}
-				fmt.Fprintf(w, "%s/%s: %s → %s\n", f.Set, f.Key, f.DefaultVariant, out.Flag.DefaultVariant)
+				if o := out.Flag.Override; o != nil && o.Share != nil {
+					fmt.Fprintf(w, "%s/%s: %s for %g %% of the callers, %s for the others\n", f.Set, f.Key, o.Share.Variant, o.Share.Percent, o.Variant)
+				} else {
+					fmt.Fprintf(w, "%s/%s: %s → %s\n", f.Set, f.Key, f.DefaultVariant, out.Flag.DefaultVariant)
+				}
 				if out.Event.Undo != nil {
 					u := out.Event.Undo
 					fmt.Fprintf(w, "undo sets it to %s: tidegate event undo %s --reason …\n", u.Variant, out.Event.ID)
@@ -124,6 +128,7 @@ func (c *cli) flagSet() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&in.Reason, "reason", "", "why; kept in the audit")
+	f.Float64Var(&in.Percent, "percent", 0, "give it to this share of the callers only, by their targeting key")
 	f.StringVar(&in.OnFailure, "on-failure", "", "variant to go back to when a validation fails; default: the one before")
 	f.StringVar(&in.Who, "who", "", "who changes it; default: you")
 	f.StringVar(&set, "set", "", "flag set, when several have the key")

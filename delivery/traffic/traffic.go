@@ -160,6 +160,27 @@ func (s Split) Validate() error {
 	return nil
 }
 
+// Status is a route as it is now.
+type Status struct {
+	Route   Route        `json:"route"`
+	Address string       `json:"address"`
+	Split   Split        `json:"split"`
+	Sides   []SideStatus `json:"sides"`
+}
+
+// SideStatus counts the requests of one side since the process started.
+type SideStatus struct {
+	Side     string `json:"side"`
+	Version  string `json:"version,omitempty"`
+	Requests int64  `json:"requests"`
+	// Failures are answers of 500 and above, and requests without an answer.
+	Failures int64 `json:"failures"`
+	// Rescued are requests that went to another side because this one could
+	// not be connected to; they are failures of this side.
+	Rescued  int64 `json:"rescued,omitempty"`
+	InFlight int64 `json:"inFlight"`
+}
+
 // Store keeps splits. Safe for concurrent use; what returned without an error
 // survives a crash.
 type Store interface {
@@ -215,6 +236,9 @@ func (s Split) With(stable, candidate Side, weight float64) Split {
 	out.Sides = []Part{{stable, 100 - weight}, {candidate, weight}}
 	return out
 }
+
+// Same reports whether both splits give the same sides the same shares.
+func (s Split) Same(other Split) bool { return slices.Equal(s.Sides, other.Sides) }
 
 // Point places a caller by its key: uniform over [0, 100), and the same for
 // the same key on the same route.

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tidegate-io/tidegate/change"
+	"github.com/tidegate-io/tidegate/delivery/rollout"
 	"github.com/tidegate-io/tidegate/fault"
 	"github.com/tidegate-io/tidegate/flag"
 	"github.com/tidegate-io/tidegate/guardian"
@@ -29,6 +30,7 @@ import (
 	"github.com/tidegate-io/tidegate/internal/loadrun"
 	"github.com/tidegate-io/tidegate/internal/logstore"
 	"github.com/tidegate-io/tidegate/internal/otlp"
+	"github.com/tidegate-io/tidegate/internal/proxy"
 	"github.com/tidegate-io/tidegate/internal/state"
 	"github.com/tidegate-io/tidegate/internal/tracestore"
 	"github.com/tidegate-io/tidegate/internal/tsdb"
@@ -57,6 +59,8 @@ type App struct {
 	guardians *guardian.Service
 	loadTests *loadtest.Runner
 	workflows *workflow.Engine
+	proxy     *proxy.Server
+	rollouts  *rollout.Engine
 	notifier  *webhook.Sender
 	undo      *undoer
 	reports   *reporter
@@ -97,6 +101,7 @@ func New(ctx context.Context, cfg Config) (_ *App, err error) {
 		{"changes and flags", a.openChanges},
 		{"guardians", a.openGuardians},
 		{"load tests", a.openLoadTests},
+		{"routes", a.openTraffic},
 		{"workflows", a.openWorkflows},
 		{"API", a.openAPI},
 		{"entities", a.recoverEntities},
@@ -261,6 +266,8 @@ func (a *App) Run(ctx context.Context, ready func(Listen) error) error {
 	run("guardians", a.guardians.Run)
 	run("load tests", a.loadTests.Run)
 	run("workflows", a.workflows.Run)
+	run("routes", a.proxy.Run)
+	run("rollouts", a.rollouts.Run)
 	run("notifications", a.notifier.Run)
 	run("API", func(ctx context.Context) error { return serveHTTP(ctx, a.ports.api, a.handler, a.log) })
 	run("manifests", a.watchManifests)
@@ -325,6 +332,7 @@ func (a *App) openAPI(context.Context) error {
 		Changes: a.changes, Undo: a.undo, Flags: a.flags, Guardians: a.reports.guardians,
 		LoadTests: loadTestAPI{a.loadTests, a.catalog}, Workflows: a.workflows,
 		Manifests: a.catalog, Report: a.reports,
+		Traffic: a.proxy, Rollouts: rolloutAPI{a.rollouts, a.db.Rollouts(), a.catalog},
 		Stream: a.stream, Logger: a.log,
 	})
 	foreign, err := compat.New(compat.Config{Recorder: a.changes, Verify: verifier(guard), GitHubSecret: a.cfg.GitHubSecret, Logger: a.log})

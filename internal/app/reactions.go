@@ -98,6 +98,9 @@ func (a *App) configured(ctx context.Context) error {
 	if err := a.notifier.Define(a.catalog.Channels()); err != nil {
 		return err
 	}
+	if err := a.proxy.Define(a.catalog.Routes()); err != nil {
+		a.log.Error("routes", "error", err) // a port that is taken must not keep the rest from coming into force
+	}
 	sources, err := a.catalog.FlagSources()
 	if err != nil {
 		return err

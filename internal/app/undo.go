@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tidegate-io/tidegate/change"
+	"github.com/tidegate-io/tidegate/delivery/rollout"
 	"github.com/tidegate-io/tidegate/fault"
 	"github.com/tidegate-io/tidegate/flag"
 )
@@ -21,6 +22,8 @@ type undoer struct {
 	changes *change.Log
 	flags   *flag.Manager
 	http    *http.Client
+	// rollouts is set once there are some.
+	rollouts *rollout.Engine
 	now     func() time.Time
 
 	mu sync.Mutex // one undo at a time: they are rare, and must not race
@@ -61,6 +64,8 @@ func (u *undoer) Undo(ctx context.Context, eventID, who, reason string) (change.
 		return u.record(ctx, e, who, "the flag had the variant already")
 	case "webhook":
 		return u.webhook(ctx, e, who, reason)
+	case "rollout":
+		return u.undoRollout(ctx, e, who, reason)
 	}
 	return change.Event{}, fault.Invalid("change event %s: unknown kind of undo %q", e.ID, e.Undo.Kind)
 }

@@ -37,8 +37,9 @@ func flagChanged(f flag.Flag, e change.Event, err error) (FlagChanged, error) {
 type FlagInput struct {
 	Variant string `json:"variant" minLength:"1"`
 	WhoWhy
-	OnFailure      string `json:"onFailure,omitempty" doc:"variant to go back to when a validation fails; default: the one in force before"`
-	IdempotencyKey string `json:"idempotencyKey,omitempty" maxLength:"200"`
+	Percent        float64 `json:"percent,omitempty" minimum:"0" maximum:"100" doc:"share of the callers, by targeting key, that gets the variant; 0 and 100 mean all"`
+	OnFailure      string  `json:"onFailure,omitempty" doc:"variant to go back to when a validation fails; default: the one in force before"`
+	IdempotencyKey string  `json:"idempotencyKey,omitempty" maxLength:"200"`
 }
 
 // FlagParam is a flag in a path.
@@ -75,7 +76,7 @@ func (a *server) registerFlags(api huma.API) {
 		FlagParam
 		Body FlagInput
 	}) (FlagChanged, error) {
-		return flagChanged(a.Flags.Set(ctx, flag.Change{Set: in.Set, Key: in.Key, Variant: in.Body.Variant,
+		return flagChanged(a.Flags.Set(ctx, flag.Change{Set: in.Set, Key: in.Key, Variant: in.Body.Variant, Percent: in.Body.Percent,
 			Who: in.Body.Who, Reason: in.Body.Reason, OnFailure: in.Body.OnFailure, IdempotencyKey: in.Body.IdempotencyKey}))
 	}))
 	huma.Delete(api, "/v1/flags/{set}/{key}/override", call(a, func(ctx context.Context, in *struct {

@@ -42,6 +42,8 @@ type Config struct {
 	Workflows Workflows
 	Manifests Manifests
 	Report    Reporter
+	Traffic   Traffic
+	Rollouts  Rollouts
 	Stream    *Stream
 
 	Clock  func() time.Time // default time.Now
@@ -88,6 +90,7 @@ func Register(mux *http.ServeMux, cfg Config) huma.API {
 	a.registerTelemetry(api)
 	a.registerLoadTests(api)
 	a.registerWorkflows(api)
+	a.registerRollouts(api)
 	a.registerManifests(api, mux)
 	mux.Handle("GET /v1/stream", cfg.Stream)
 	return api

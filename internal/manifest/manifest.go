@@ -73,6 +73,8 @@ var kinds = map[string]func() spec{
 	"Workflow":            func() spec { return new(Workflow) },
 	"LoadTest":            func() spec { return new(LoadTest) },
 	"FlagSet":             func() spec { return new(FlagSet) },
+	"Route":               func() spec { return new(Route) },
+	"Rollout":             func() spec { return new(Rollout) },
 	"NotificationChannel": func() spec { return new(NotificationChannel) },
 }
 

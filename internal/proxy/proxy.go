@@ -179,7 +179,7 @@ func (s *Server) SetSplit(ctx context.Context, split traffic.Split) error {
 
 // Split returns the split in force.
 func (s *Server) Split(name string) (traffic.Split, error) {
-	r, err := s.route(name)
+	r, err := s.find(name)
 	if err != nil {
 		return traffic.Split{}, err
 	}
@@ -189,7 +189,7 @@ func (s *Server) Split(name string) (traffic.Split, error) {
 // Drained waits until a side has no request under way, or the route's drain
 // time is over: then it returns how many are left.
 func (s *Server) Drained(ctx context.Context, name, side string) (left int64, err error) {
-	r, err := s.route(name)
+	r, err := s.find(name)
 	if err != nil {
 		return 0, err
 	}
@@ -214,41 +214,20 @@ func (s *Server) Drained(ctx context.Context, name, side string) (left int64, er
 // drainLook is how often a draining side is looked at.
 const drainLook = 20 * time.Millisecond
 
-// Status is a route as it is now.
-type Status struct {
-	Route   traffic.Route `json:"route"`
-	Address string        `json:"address"`
-	Split   traffic.Split `json:"split"`
-	Sides   []SideStatus  `json:"sides"`
-}
-
-// SideStatus counts the requests of one side since the process started.
-type SideStatus struct {
-	Side     string `json:"side"`
-	Version  string `json:"version,omitempty"`
-	Requests int64  `json:"requests"`
-	// Failures are answers of 500 and above, and requests without an answer.
-	Failures int64 `json:"failures"`
-	// Rescued are requests that went to another side because this one could
-	// not be connected to; they are failures of this side.
-	Rescued  int64 `json:"rescued,omitempty"`
-	InFlight int64 `json:"inFlight"`
-}
-
-// Status returns one route.
-func (s *Server) Status(name string) (Status, error) {
-	r, err := s.route(name)
+// Route returns one route as it is now.
+func (s *Server) Route(name string) (traffic.Status, error) {
+	r, err := s.find(name)
 	if err != nil {
-		return Status{}, err
+		return traffic.Status{}, err
 	}
 	return r.status(), nil
 }
 
-// Statuses returns all routes, by name.
-func (s *Server) Statuses() []Status {
+// Routes returns all routes, by name.
+func (s *Server) Routes() []traffic.Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := make([]Status, 0, len(s.routes))
+	out := make([]traffic.Status, 0, len(s.routes))
 	for _, r := range s.routes {
 		out = append(out, r.status())
 	}
@@ -256,7 +235,7 @@ func (s *Server) Statuses() []Status {
 	return out
 }
 
-func (s *Server) route(name string) (*route, error) {
+func (s *Server) find(name string) (*route, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r, ok := s.routes[name]; ok {

@@ -87,7 +87,7 @@ func start(t *testing.T, store traffic.Store, otlp string, def traffic.Route) *r
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
-	status, err := s.Status("shop")
+	status, err := s.Route("shop")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +227,7 @@ func TestASwitchLosesNothing(t *testing.T) {
 	if left, err := r.Drained(t.Context(), "shop", "green"); err != nil || left != 0 {
 		t.Errorf("drained at the end: %d left, %v", left, err)
 	}
-	status, _ := r.Status("shop")
+	status, _ := r.Route("shop")
 	if len(status.Sides) != 1 || status.Sides[0].Side != "green" {
 		t.Errorf("sides left: %+v", status.Sides)
 	}
@@ -242,7 +242,7 @@ func TestADeadCandidateIsSeenAndHurtsNobody(t *testing.T) {
 			t.Fatalf("got %q, %d", got, res.StatusCode)
 		}
 	}
-	status, _ := r.Status("shop")
+	status, _ := r.Route("shop")
 	b, g := status.Sides[0], status.Sides[1]
 	if b.Requests != 50 || b.Failures != 0 || g.Requests == 0 || g.Failures != g.Requests || g.Rescued != g.Requests {
 		t.Errorf("counted %+v", status.Sides)
@@ -275,7 +275,7 @@ func TestWhatFailsIsCounted(t *testing.T) {
 	}
 	deadline := time.Now().Add(5 * time.Second)
 	for {
-		status, _ := r.Status("shop")
+		status, _ := r.Route("shop")
 		if s := status.Sides[0]; s.Requests == 2 && s.Failures == 2 && s.InFlight == 0 {
 			break
 		} else if time.Now().After(deadline) {
@@ -318,8 +318,8 @@ func TestRoutesComeAndGo(t *testing.T) {
 	if got, _ := r.get(); got != "blue:book" {
 		t.Errorf("redefined: %q", got)
 	}
-	if err := r.Define(nil); err != nil || len(r.Statuses()) != 0 {
-		t.Errorf("none: %v, %v", err, r.Statuses())
+	if err := r.Define(nil); err != nil || len(r.Routes()) != 0 {
+		t.Errorf("none: %v, %v", err, r.Routes())
 	}
 	if _, err := r.Split("shop"); !fault.Is(err, fault.KindNotFound) {
 		t.Errorf("gone: %v", err)
@@ -393,7 +393,7 @@ func BenchmarkForward(b *testing.B) {
 	ctx, cancel := context.WithCancel(b.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
-	status, _ := s.Status("shop")
+	status, _ := s.Route("shop")
 	for name, url := range map[string]string{"direct": srv.URL, "proxied": "http://" + status.Address} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {

@@ -127,22 +127,22 @@ func (r *route) inFlight(name string) (n int64) {
 	return n
 }
 
-func (r *route) status() Status {
+func (r *route) status() traffic.Status {
 	t := r.now.Load()
-	out := Status{Route: t.def, Address: r.listener.Addr().String(), Split: t.split, Sides: []SideStatus{}}
+	out := traffic.Status{Route: t.def, Address: r.listener.Addr().String(), Split: t.split, Sides: []traffic.SideStatus{}}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, s := range r.sides {
 		out.Sides = append(out.Sides, s.status())
 	}
-	slices.SortFunc(out.Sides, func(a, b SideStatus) int {
+	slices.SortFunc(out.Sides, func(a, b traffic.SideStatus) int {
 		return strings.Compare(a.Side+"\x00"+a.Version, b.Side+"\x00"+b.Version)
 	})
 	return out
 }
 
-func sortByName(all []Status) {
-	slices.SortFunc(all, func(a, b Status) int { return strings.Compare(a.Route.Name, b.Route.Name) })
+func sortByName(all []traffic.Status) {
+	slices.SortFunc(all, func(a, b traffic.Status) int { return strings.Compare(a.Route.Name, b.Route.Name) })
 }
 
 // ServeHTTP places a request and has its side answer it.

@@ -71,8 +71,8 @@ func (s *side) close() {
 	s.report.close()
 }
 
-func (s *side) status() SideStatus {
-	return SideStatus{Side: s.Name, Version: s.Version, Requests: s.requests.Load(), Failures: s.failures.Load(),
+func (s *side) status() traffic.SideStatus {
+	return traffic.SideStatus{Side: s.Name, Version: s.Version, Requests: s.requests.Load(), Failures: s.failures.Load(),
 		Rescued: s.rescued.Load(), InFlight: s.inFlight.Load()}
 }
 
