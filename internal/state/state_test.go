@@ -27,7 +27,7 @@ func open(t *testing.T, url string) *state.DB {
 }
 
 func stores(db *state.DB) storetest.Stores {
-	return storetest.Stores{Changes: db.Changes(), Flags: db.Flags(), Guardians: db.Guardians(),
+	return storetest.Stores{Changes: db.Changes(), Healing: db.Healing(), Flags: db.Flags(), Guardians: db.Guardians(),
 		LoadTests: db.LoadTests(), Workflows: db.Workflows(), Outbox: db.Outbox(), Comparisons: db.Comparisons(), Problems: db.Problems(),
 		Traffic: db.Traffic(), Rollouts: db.Rollouts()}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/tidegate-io/tidegate/fault"
 	"github.com/tidegate-io/tidegate/flag"
 	"github.com/tidegate-io/tidegate/guardian"
+	"github.com/tidegate-io/tidegate/healing"
 	"github.com/tidegate-io/tidegate/loadtest"
 	"github.com/tidegate-io/tidegate/notify"
 	"github.com/tidegate-io/tidegate/problem"
@@ -34,6 +35,7 @@ type Stores struct {
 	Problems    problem.Store
 	Traffic     traffic.Store
 	Rollouts    rollout.Store
+	Healing     healing.Store
 }
 
 // Run runs the suite; open is called for each test.
@@ -67,6 +69,10 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 		{"registered comparisons", comparisons},
 		{"registered comparisons are listed", comparisonsListed},
 		{"a registered comparison has one holder", comparisonLeases},
+		{"healing actions", healingActions},
+		{"a healing action has one holder and a time", healingLeases},
+		{"of many healing actions at once each sees the others", healingReserve},
+		{"the switch of healing", healingStop},
 		{"outbox", outbox},
 		{"outbox messages are claimed by one", outboxClaims},
 	} {

@@ -1,0 +1,425 @@
+package healing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/tidegate-io/tidegate/change"
+	"github.com/tidegate-io/tidegate/entity"
+	"github.com/tidegate-io/tidegate/fault"
+	"github.com/tidegate-io/tidegate/problem"
+)
+
+const (
+	releaseTimeout = 5 * time.Second
+	maxBackoff     = time.Minute
+	maxTries       = 4
+	// recentSpan is how far back the safety rules look; see also once.
+	recentSpan = 24 * time.Hour
+	// historySpan and historyLimit bound the changes that are looked at for
+	// the way back.
+	historySpan  = 30 * 24 * time.Hour
+	historyLimit = 500
+	// actionTimeout bounds one attempt of what has no time limit of its own.
+	actionTimeout = 10 * time.Minute
+)
+
+// execution is one action while this engine holds it.
+type execution struct {
+	*Engine
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	mu sync.Mutex // a is saved by the heartbeat, too
+	a  Action
+	// resumed: the action was taken up in the state it has.
+	resumed bool
+}
+
+// errLater: there is nothing to do now.
+var errLater = errors.New("later")
+
+// execute works on an action until it ended, waits, the lease is lost or ctx
+// ends.
+func (e *Engine) execute(ctx context.Context, a Action) {
+	x := &execution{Engine: e, a: a, resumed: true}
+	x.ctx, x.cancel = context.WithCancelCause(ctx)
+	beats := make(chan struct{})
+	go func() {
+		defer close(beats)
+		x.heartbeat()
+	}()
+	err := x.catchUp()
+	for err == nil && x.a.State != StateEnded {
+		err = x.step()
+		x.resumed = false
+	}
+	interrupted := x.ctx.Err() != nil
+	x.cancel(nil)
+	<-beats
+	if err != nil && !errors.Is(err, errLater) && !interrupted {
+		e.cfg.Logger.ErrorContext(ctx, "healing action is interrupted", "action", a.ID, "problem", a.Problem, "again in", e.cfg.Sweep, "error", err)
+		x.a.Due = e.cfg.Clock().Add(e.cfg.Sweep)
+	}
+	x.release(ctx)
+	if x.a.State == StateEnded && ctx.Err() == nil {
+		x.next(ctx)
+	}
+}
+
+// release gives the lease up. What was interrupted is in the state that was
+// stored last and is taken up again when it is due.
+func (x *execution) release(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer cancel()
+	err := x.cfg.Store.Save(ctx, x.a, Lease{Owner: x.cfg.Owner})
+	if err != nil && !fault.Is(err, fault.KindConflict) {
+		x.cfg.Logger.ErrorContext(ctx, "cannot release a healing action", "action", x.a.ID, "error", err)
+	}
+}
+
+// next considers the problem again: another attempt may follow.
+func (x *execution) next(ctx context.Context) {
+	p, err := x.cfg.Problems.Problem(ctx, x.a.Problem)
+	if err == nil {
+		err = x.Consider(ctx, p)
+	}
+	if err != nil && ctx.Err() == nil && !fault.Is(err, fault.KindNotFound) {
+		x.cfg.Logger.ErrorContext(ctx, "cannot decide what follows a healing action", "action", x.a.ID, "error", err)
+	}
+}
+
+// heartbeat extends the lease. When that fails for good, another engine may
+// have taken the action: nothing more must be done here.
+func (x *execution) heartbeat() {
+	tick := time.NewTicker(x.cfg.Lease / 3)
+	defer tick.Stop()
+	for last := x.cfg.Clock(); ; {
+		select {
+		case <-x.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		x.mu.Lock()
+		err := x.cfg.Store.Save(x.ctx, x.a, x.lease())
+		x.mu.Unlock()
+		now := x.cfg.Clock()
+		switch {
+		case err == nil:
+			last = now
+		case fault.Is(err, fault.KindConflict) || now.Sub(last) >= 2*x.cfg.Lease/3:
+			x.cancel(fmt.Errorf("lease lost: %w", err))
+			return
+		}
+	}
+}
+
+// save stores a changed action with its lines of the audit, and then says them
+// on the problem.
+func (x *execution) save(a Action, entries ...Entry) error {
+	x.mu.Lock()
+	err := x.cfg.Store.Save(x.ctx, a, x.lease(), entries...)
+	if err == nil {
+		x.a = a
+	}
+	x.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	x.saved(entries)
+	return nil
+}
+
+func (x *execution) saved(entries []Entry) {
+	x.cfg.Changed(x.a)
+	for _, e := range entries {
+		x.say(e)
+	}
+}
+
+// step takes the action one state further.
+func (x *execution) step() error {
+	switch x.a.State {
+	case StatePending:
+		return x.begin()
+	case StateWaiting:
+		return x.wait()
+	case StateActing:
+		return x.act()
+	default:
+		return x.verify()
+	}
+}
+
+// finish ends the action.
+func (x *execution) finish(o Outcome, who, reason string) error {
+	a := ended(x.a, o, reason, x.cfg.Clock())
+	return x.save(a, a.entry(a.Ended, who, string(o), fmt.Sprintf("%s: %s", a.Title, reason)))
+}
+
+func ended(a Action, o Outcome, reason string, now time.Time) Action {
+	a.State, a.Outcome, a.Reason, a.Ended, a.Due = StateEnded, o, reason, now, time.Time{}
+	return a
+}
+
+// begin checks, and asks for approval or goes on.
+func (x *execution) begin() error {
+	if x.a.Kind == KindPage {
+		return x.page()
+	}
+	f, err := x.facts()
+	if err != nil {
+		if fault.Is(err, fault.KindNotFound) {
+			return x.finish(OutcomeObsolete, byPolicy, "the problem does not exist any more")
+		}
+		return err
+	}
+	if why := obsolete(f); why != "" {
+		return x.finish(OutcomeObsolete, byPolicy, why)
+	}
+	if f.Stop, err = x.cfg.Store.Stop(x.ctx); err != nil {
+		return err
+	}
+	if f.Recent, err = x.recent(&f.Action); err != nil {
+		return err
+	}
+	a := f.Action
+	a.Objections = Object(f)
+	if left := standing(a.Objections, a.Override); len(left) > 0 {
+		a, entry := refused(a, left, f.Now)
+		return x.save(a, entry)
+	}
+	switch {
+	case a.Policy.DryRun && a.By == byPolicy:
+		a = ended(a, OutcomeDryRun, "this is a dry run: nothing was done", f.Now)
+		return x.save(a, a.entry(f.Now, byPolicy, string(a.Outcome), "dry run: would "+a.Title))
+	case a.ApprovedBy == "" && a.Policy.Approval == ApprovalManual:
+		return x.ask(a)
+	case a.ApprovedBy == "":
+		a.ApprovedBy = byPolicy
+	}
+	return x.reserve(f, a)
+}
+
+// obsolete: by itself nothing is done about a problem that is over or has
+// another cause by now. A person decides for themselves; the rules warn.
+func obsolete(f *Facts) string {
+	if f.Action.By != byPolicy {
+		return ""
+	}
+	switch {
+	case f.Problem.State != problem.StateOpen:
+		return "the problem is over"
+	case f.Problem.Cause == nil || subjectOf(f.Problem.Cause) != f.Action.Subject:
+		return "the problem has another cause now"
+	}
+	return ""
+}
+
+func refused(a Action, objections []Objection, now time.Time) (Action, Entry) {
+	o := OutcomeRefused
+	for _, ob := range objections {
+		if ob.Freezes {
+			o = OutcomeFrozen
+		}
+	}
+	a = ended(a, o, reasons(objections), now)
+	return a, a.entry(now, byPolicy, string(o), fmt.Sprintf("did not %s: %s", a.Title, a.Reason))
+}
+
+// ask tells a person, and waits. The message has a key, so that one that was
+// sent before a crash is not sent again.
+func (x *execution) ask(a Action) error {
+	a.State, a.Due = StateWaiting, x.cfg.Clock().Add(a.Policy.ApprovalTimeout)
+	a.Reason = "waits for a person's approval until " + clock(a.Due)
+	if a.Page != nil && x.cfg.Pager != nil {
+		text := fmt.Sprintf("P-%d: %s? Waiting for approval until %s (tidegate healing approve %s).", a.Number, a.Title, clock(a.Due), a.ID)
+		if err := x.cfg.Pager.Page(x.ctx, Page{Key: a.ID + "-ask", To: *a.Page, Problem: a.Problem, Text: text}); err != nil {
+			x.cfg.Logger.ErrorContext(x.ctx, "nobody is told that an action waits for approval", "action", a.ID, "error", err)
+		}
+	}
+	if err := x.save(a, a.entry(x.cfg.Clock(), byPolicy, "waiting", a.Title+": waiting for approval until "+clock(a.Due))); err != nil {
+		return err
+	}
+	return errLater
+}
+
+// wait ends the time to approve.
+func (x *execution) wait() error {
+	if x.cfg.Clock().Before(x.a.Due) {
+		return errLater
+	}
+	return x.finish(OutcomeExpired, byPolicy, "nobody approved within "+x.a.Policy.ApprovalTimeout.String())
+}
+
+// reserve records the intent, in one transaction with the last look.
+func (x *execution) reserve(f *Facts, a Action) error {
+	var entries []Entry
+	x.mu.Lock()
+	err := x.cfg.Store.Reserve(x.ctx, a, x.lease(), f.Now.Add(-recentSpan), func(r Reservation) (Action, []Entry, error) {
+		f.Now, f.Stop, f.Recent, f.Action = x.cfg.Clock(), r.Stop, r.Recent, a
+		var entry Entry
+		out := a
+		out.Objections = Object(f)
+		if left := standing(out.Objections, a.Override); len(left) > 0 {
+			out, entry = refused(out, left, f.Now)
+		} else {
+			out.State, out.Acted, out.Due, out.Reason = StateActing, f.Now, f.Now, ""
+			entry = out.entry(f.Now, a.ApprovedBy, "acting", fmt.Sprintf("%s, approved by %s%s", out.Title, a.ApprovedBy, overriding(&out)))
+		}
+		a, entries = out, []Entry{entry}
+		return out, entries, nil
+	})
+	if err == nil {
+		x.a = a
+	}
+	x.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	x.saved(entries)
+	return nil
+}
+
+func overriding(a *Action) string {
+	if a.Override == "" || len(a.Objections) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" against objections (%s), because: %s", reasons(a.Objections), a.Override)
+}
+
+// facts gathers what the safety rules look at, but for what the store shows
+// when the intent is recorded.
+func (x *execution) facts() (*Facts, error) { return x.Engine.facts(x.ctx, x.a) }
+
+func (e *Engine) facts(ctx context.Context, a Action) (*Facts, error) {
+	p, err := e.cfg.Problems.Problem(ctx, a.Problem)
+	if err != nil {
+		return nil, fmt.Errorf("problem %s: %w", a.Problem, err)
+	}
+	f := &Facts{Now: e.cfg.Clock(), Problem: p, Action: a, Limits: e.cfg.Limits}
+	if a.Kind.Reverts() && a.Change != nil {
+		if err := e.wayBack(ctx, f); err != nil {
+			return nil, err
+		}
+	}
+	if f.Halted, err = e.halted(ctx, f); err != nil {
+		return nil, err
+	}
+	if e.cfg.Inventory != nil {
+		places := []entity.Ref{a.Ref}
+		if a.Change != nil && a.Kind.Reverts() {
+			places = append(places, a.Change.Places()...)
+		}
+		if f.Touched, f.Instances, err = e.cfg.Inventory.Instances(ctx, places); err != nil {
+			return nil, fmt.Errorf("instances: %w", err)
+		}
+	}
+	return f, nil
+}
+
+// wayBack finds the revision to go back to and what is known against it.
+func (e *Engine) wayBack(ctx context.Context, f *Facts) error {
+	t, err := e.timeline(ctx, f.Action.Change, f.Action.Ref)
+	if err != nil {
+		return err
+	}
+	a := &f.Action
+	var failed error
+	bad := func(revision string) string {
+		if why := t.bad(a.Change, revision); why != "" || e.cfg.Judgements == nil {
+			return why
+		}
+		if a.Change.Kind != change.KindDeployment {
+			return ""
+		}
+		why, err := e.cfg.Judgements.Bad(ctx, entity.Ref{Service: a.Service, Environment: a.Environment, Version: revision})
+		failed = errors.Join(failed, err)
+		return why
+	}
+	if a.Kind == KindRollback && a.Attempt.Do.Rollback.To == LastGood {
+		a.Revision = t.lastGood(a.Change, bad)
+	}
+	a.Title = titleOf(a)
+	f.History = t.history(a.Change, a.Revision)
+	if a.Revision != "" {
+		f.History.Bad = bad(a.Revision)
+	}
+	if failed != nil {
+		return fmt.Errorf("what was judged bad: %w", failed)
+	}
+	return nil
+}
+
+// timeline reads the changes at a place and of the same thing.
+func (e *Engine) timeline(ctx context.Context, blamed *change.Event, at entity.Ref) (timeline, error) {
+	q := change.Query{Kinds: []change.Kind{change.KindDeployment, change.KindFlag, change.KindConfiguration, change.KindAction},
+		From: blamed.Start.Add(-historySpan), Environment: at.Environment, Limit: historyLimit}
+	byService, byKey := q, q
+	byService.Service = at.Service
+	byKey.Key, byKey.Environment = blamed.Key, "" // flags need no environment
+	all := []change.Event{*blamed}
+	for _, q := range []change.Query{byService, byKey} {
+		if q.Service == "" && q.Key == "" {
+			continue
+		}
+		events, err := e.cfg.Changes.Events(ctx, q)
+		if err != nil {
+			return nil, fmt.Errorf("changes at %s: %w", at, err)
+		}
+		all = append(all, events...)
+	}
+	return newTimeline(all), nil
+}
+
+// recent are the actions that the rules look at; as Reserve shows them.
+func (x *execution) recent(a *Action) ([]Action, error) { return x.Engine.recent(x.ctx, a) }
+
+func (e *Engine) recent(ctx context.Context, a *Action) ([]Action, error) {
+	since, err := e.cfg.Store.Actions(ctx, Query{ActedSince: e.cfg.Clock().Add(-recentSpan), Limit: historyLimit})
+	if err != nil {
+		return nil, err
+	}
+	about, err := e.cfg.Store.Actions(ctx, Query{Subject: a.Subject, Limit: historyLimit})
+	if err != nil {
+		return nil, err
+	}
+	seen := map[string]bool{}
+	var out []Action
+	for _, r := range append(since, about...) {
+		if !seen[r.ID] {
+			seen[r.ID] = true
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
+// halted are actions that failed to take something back while their problem is
+// still open.
+func (e *Engine) halted(ctx context.Context, f *Facts) ([]Action, error) {
+	acted, err := e.cfg.Store.Actions(ctx, Query{ActedSince: f.Now.Add(-recentSpan), Limit: historyLimit})
+	if err != nil {
+		return nil, err
+	}
+	var out []Action
+	for _, a := range acted {
+		if a.Outcome != OutcomeFailed || !a.Kind.Reverts() || !samePlace(&a, &f.Action) {
+			continue
+		}
+		p, err := e.cfg.Problems.Problem(ctx, a.Problem)
+		if fault.Is(err, fault.KindNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("problem %s: %w", a.Problem, err)
+		}
+		if p.State == problem.StateOpen {
+			out = append(out, a)
+		}
+	}
+	return out, nil
+}
