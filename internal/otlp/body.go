@@ -25,6 +25,7 @@ type body struct {
 	budget *semaphore.Weighted
 	limit  int64
 	held   int64
+	buf    *[]byte // borrowed
 }
 
 // chunk is what the budget is taken in.
@@ -38,9 +39,13 @@ func (b *body) hold(n int64) error {
 	return nil
 }
 
-// release gives the memory back to the budget; the bytes read must not be used
-// any more.
-func (b *body) release() { b.budget.Release(b.held) }
+// release gives the memory back; the bytes read must not be used any more.
+func (b *body) release() {
+	if b.buf != nil {
+		giveBack(b.buf)
+	}
+	b.budget.Release(b.held)
+}
 
 func (b *body) read(req *http.Request) ([]byte, error) {
 	if req.ContentLength > b.limit {
@@ -66,10 +71,13 @@ func (b *body) read(req *http.Request) ([]byte, error) {
 	if err := b.hold(first); err != nil {
 		return nil, err
 	}
-	return b.readAll(src, make([]byte, 0, first))
+	b.buf = borrow(int(first))
+	return b.readAll(src, first)
 }
 
-func (b *body) readAll(src io.Reader, buf []byte) ([]byte, error) {
+// readAll reads until the end; room is what the budget has granted so far.
+func (b *body) readAll(src io.Reader, room int64) ([]byte, error) {
+	buf := (*b.buf)[:0:room]
 	for {
 		n, err := src.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
@@ -83,10 +91,14 @@ func (b *body) readAll(src io.Reader, buf []byte) ([]byte, error) {
 			return nil, fault.Invalid("reading the body: %w", err)
 		}
 		if len(buf) == cap(buf) {
-			if err := b.hold(int64(cap(buf))); err != nil {
+			if err := b.hold(room); err != nil {
 				return nil, err
 			}
-			buf = append(make([]byte, 0, 2*cap(buf)), buf...)
+			room *= 2
+			if int64(cap(*b.buf)) < room {
+				*b.buf = append(make([]byte, 0, room), buf...)
+			}
+			buf = (*b.buf)[:len(buf):room]
 		}
 	}
 }

@@ -75,7 +75,8 @@ type Limits struct {
 	SeriesPerService int
 	// Series bounds them in all, with the edges of the service graph; 20,000.
 	Series int
-	// Pairs bounds the ends of calls that wait for the other end; 100,000.
+	// Pairs bounds the ends of calls that wait for the other end; 100,000. From
+	// half of it on, a few are forgotten early.
 	Pairs int
 }
 

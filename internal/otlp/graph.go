@@ -2,7 +2,6 @@ package otlp
 
 import (
 	"encoding/binary"
-	"math"
 	"math/bits"
 
 	"github.com/tidegate-io/tidegate/internal/otlp/wire"
@@ -43,9 +42,9 @@ type half struct {
 // different services, in any order.
 //
 // It is a hash table of buckets of eight, as processor caches are: a half that
-// finds its bucket full takes the place of the oldest there. Nothing is
-// searched for and nothing grows, whatever is sent, and looking a call up
-// touches two lines of memory, which is what it costs.
+// finds its bucket full takes the place of one that has long been there. Nothing
+// is searched for and nothing grows, whatever is sent, and a call touches two
+// lines of memory, which is what it costs.
 type pairing struct {
 	limit   int
 	within  int64 // ns
@@ -57,6 +56,7 @@ type pairing struct {
 type bucket struct {
 	tags   [ways]uint64
 	halves [ways]half
+	next   uint8 // place that is taken next when all are
 }
 
 const ways = 8
@@ -84,12 +84,11 @@ func (p *pairing) meet(h *half) (half, bool) {
 	}
 	tag := h.key.tag()
 	b := &p.buckets[tag>>1&uint64(len(p.buckets)-1)]
-	place, oldest := -1, int64(math.MaxInt64)
+	empty := -1
 	for i := range b.tags {
-		if b.tags[i] == tag {
+		if b.tags[i] == tag && b.halves[i].key == h.key {
 			other := &b.halves[i]
 			switch {
-			case other.key != h.key:
 			case other.arrival+p.within < p.now: // too late; its place is free
 				b.tags[i] = 0
 			case other.server == h.server:
@@ -100,13 +99,15 @@ func (p *pairing) meet(h *half) (half, bool) {
 			}
 		}
 		if b.tags[i] == 0 {
-			place, oldest = i, math.MinInt64
-		} else if oldest != math.MinInt64 && b.halves[i].arrival < oldest {
-			place, oldest = i, b.halves[i].arrival
+			empty = i
 		}
 	}
+	if empty < 0 {
+		empty = int(b.next % ways)
+		b.next++
+	}
 	h.arrival = p.now
-	b.tags[place], b.halves[place] = tag, *h
+	b.tags[empty], b.halves[empty] = tag, *h
 	return half{}, false
 }
 
