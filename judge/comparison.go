@@ -205,20 +205,21 @@ func (c *comparison) baseWidth(s side, tail float64) float64 {
 }
 
 // settleDetectable states the true candidate that would have failed at the
-// level with 95 % power. The noise of the baseline counts twice: once for the
-// judging, once for the limit being stated relative to a baseline that is
-// itself only estimated.
+// level with 95 % power, in another comparison as this one. What comes between
+// the two is, on the scale of the test, a sum of independent noises: that of
+// the new candidate; that of the baseline twice, as it is then, and as it is
+// now, because the limit is stated relative to a baseline that is itself only
+// estimated; and that of the critical distance, twice as well.
 func (c *comparison) settleDetectable(res *Result, level float64) {
 	c = c.repeated()
-	wider := c.powerFactor(level)
 	for i, s := range c.sides {
 		var v float64
 		if c.now.kind == Ratio && s == up {
-			v = c.detectableRatio(level, wider)
+			v = c.detectableRatio(level)
 		} else {
 			_, inner, _ := c.distance(s, level)
-			_, power, _ := c.distance(s, miss)
-			power = wider * math.Hypot(power, c.baseWidth(s, miss))
+			_, sampling, _ := c.distance(s, miss)
+			power := math.Hypot(math.Hypot(sampling, c.baseWidth(s, miss)), c.criticalNoise(inner))
 			v = c.scale.from(c.scale.to(c.accept.limit(s, c.base.estimate)) + float64(s)*(inner+power))
 		}
 		if math.IsNaN(v) || math.IsInf(v, 0) || v < 0 && c.now.kind != Value {
@@ -249,22 +250,21 @@ func (c *comparison) repeated() *comparison {
 	return &again
 }
 
-// powerFactor widens the distance that gives 95 % power for the dispersion
-// being estimated anew: the spread of a noncentral t is √(1 + t²/2ν). The
-// logarithm of a long-run variance from n slices has the variance 2/n for the
-// level and 4/n for the autocorrelation, as a χ² with ν = n/3.
-func (c *comparison) powerFactor(level float64) float64 {
+// criticalNoise is by how much the difference of two critical distances, each
+// with its dispersion estimated anew, is exceeded with the probability of a
+// miss: a distance is proportional to the root of a variance whose logarithm
+// varies by logVariance.
+func (c *comparison) criticalNoise(distance float64) float64 {
 	if c.base.slices < minSlices {
-		return 1
+		return 0
 	}
-	z := zQuantile(level)
-	return math.Sqrt(1 + z*z/(2*float64(c.base.slices)/3))
+	return zQuantile(miss) * distance * math.Sqrt(2*c.base.logVariance()/4)
 }
 
 // detectableRatio finds the smallest proportion that would fail, and the one
 // that exceeds it with 95 % power. How far the noise of the baseline may move
 // the former is read off at the upper end of the baseline's interval.
-func (c *comparison) detectableRatio(level, wider float64) float64 {
+func (c *comparison) detectableRatio(level float64) float64 {
 	n := c.now.n / c.now.deflate(level)
 	critical := c.criticalRatio(level, n)
 	worse := *c
@@ -274,7 +274,9 @@ func (c *comparison) detectableRatio(level, wider float64) float64 {
 		return math.NaN()
 	}
 	own := betaQuantile(1-miss, max(critical*n, jeffreys), n*(1-critical)+1) - critical
-	return min(1, critical+wider*math.Hypot(own, math.Sqrt2*(worse.criticalRatio(level, n)-critical)))
+	baseline := math.Sqrt2 * (worse.criticalRatio(level, n) - critical)
+	distance := critical - c.accept.limit(up, c.base.estimate)
+	return min(1, critical+math.Hypot(math.Hypot(own, baseline), c.criticalNoise(distance)))
 }
 
 // criticalRatio is the smallest observed proportion of n that fails.

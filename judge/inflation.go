@@ -62,18 +62,57 @@ func longRunVariance(xs []float64) longRun {
 // bartlett returns the kernel estimate of the long-run variance of residuals,
 // never below their plain variance. It centres them in place.
 func bartlett(e []float64) float64 {
-	n := float64(len(e))
 	mean := meanOf(e)
 	for i := range e {
 		e[i] -= mean
 	}
-	lags := min(int(4*math.Pow(n/100, 2.0/9)), len(e)-1) // Newey & West 1994, table II B
+	lags := bartlettLags(len(e))
 	plain := autocovariance(e, 0)
 	v := plain
 	for l := 1; l <= lags; l++ {
 		v += 2 * (1 - float64(l)/float64(lags+1)) * autocovariance(e, l)
 	}
 	return max(v, plain)
+}
+
+// bartlettLags is Newey & West's choice (1994, table II B) for n residuals.
+func bartlettLags(n int) int { return min(int(4*math.Pow(float64(n)/100, 2.0/9)), n-1) }
+
+// logVariance is the variance of the logarithm of the reading's dispersion. For
+// x events that are counted, their Poisson distribution adds its excess
+// kurtosis, which comes to 1/x; and as x events have a φ between 1 and x, it is
+// at most log(x)²/4 (Popoviciu 1935).
+func (r *reading) logVariance() float64 {
+	v := logVariance(r.slices)
+	var x float64
+	switch {
+	case r.kind == Ratio:
+		x = r.bad
+	case r.kind == Rate:
+		x = r.n
+	case r.quantile > 0:
+		x = r.n * (1 - r.quantile)
+	default:
+		return v
+	}
+	if x <= 1 {
+		return 0
+	}
+	return min(v+1/x, math.Log(x)*math.Log(x)/4)
+}
+
+// logVariance is the variance of the logarithm of a long-run variance estimated
+// from n independent slices: 2/n times the sum of the kernel's squared weights
+// (Andrews 1991, Econometrica 59(3), section 3), and 4/n for the
+// autocorrelation of the prewhitening, as 1/(1−ρ)² with ρ known to 1/√n.
+func logVariance(n int) float64 {
+	lags := bartlettLags(n - 1)
+	squares := 1.0
+	for l := 1; l <= lags; l++ {
+		w := 1 - float64(l)/float64(lags+1)
+		squares += 2 * w * w
+	}
+	return (2*squares + 4) / float64(n)
 }
 
 // autocovariance of a series around zero. Four sums run side by side, so that
