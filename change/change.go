@@ -101,8 +101,8 @@ type Link struct {
 
 // Undo is the action that takes a change back.
 type Undo struct {
-	// Kind is "flag", "webhook" or "rollout".
-	Kind string `json:"kind" enum:"flag,webhook,rollout"`
+	// Kind is "flag", "webhook", "rollout" or "rollback".
+	Kind string `json:"kind" enum:"flag,webhook,rollout,rollback"`
 	// FlagSet, FlagKey and Variant: for kind flag, what to set it to.
 	FlagSet string `json:"flagSet,omitempty"`
 	FlagKey string `json:"flagKey,omitempty"`
@@ -111,7 +111,13 @@ type Undo struct {
 	URL string `json:"url,omitempty"`
 	// Rollout: for kind rollout, the id of the run to abort.
 	Rollout string `json:"rollout,omitempty"`
+	// Deployment: for kind rollback, which of Tidegate's own deployments to
+	// take back; what ran before it and was good runs again.
+	Deployment string `json:"deployment,omitempty"`
 }
+
+// UndoRollback is the kind of undo that takes a deployment back.
+const UndoRollback = "rollback"
 
 // Places returns every service reference the event is about.
 func (e *Event) Places() []entity.Ref {

@@ -65,9 +65,6 @@ func (e *Event) Validate() error {
 	if err := validateLinks(e.Links); err != nil {
 		return err
 	}
-	if err := e.Placement.validate(); err != nil {
-		return err
-	}
 	return e.Undo.validate()
 }
 
@@ -198,6 +195,11 @@ func (u *Undo) validate() error {
 			return fault.InvalidField("undo.rollout", "is required for an undo of kind rollout")
 		}
 		return validateText("undo.rollout", u.Rollout, maxNameLength)
+	case UndoRollback:
+		if u.Deployment == "" {
+			return fault.InvalidField("undo.deployment", "is required for an undo of kind rollback")
+		}
+		return validateText("undo.deployment", u.Deployment, maxNameLength)
 	}
-	return fault.InvalidField("undo.kind", "%q is unknown, expected flag, webhook or rollout", u.Kind)
+	return fault.InvalidField("undo.kind", "%q is unknown, expected flag, webhook, rollout or rollback", u.Kind)
 }
