@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,49 +9,56 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tidegate-io/tidegate/demo/scenario"
+	"github.com/tidegate-io/tidegate/demo/release"
 	"github.com/tidegate-io/tidegate/demo/shop"
+	"github.com/tidegate-io/tidegate/demo/stage"
 )
 
 func demoCommand() *cobra.Command {
 	return parent(&cobra.Command{Use: "demo", Short: "Watch the whole story on this machine"}, releaseValidationCommand(), shopCommand())
 }
 
-func releaseValidationCommand() *cobra.Command {
-	var cfg scenario.Config
+// demoStory makes the command of one story; run returns its outcome, which is
+// written as JSON whatever the error.
+func demoStory(cmd *cobra.Command, run func(ctx context.Context, cfg stage.Config) (any, error)) *cobra.Command {
+	var cfg stage.Config
 	var file string
-	cmd := &cobra.Command{
-		Use:   scenario.Name,
-		Short: "From a flag flip to a no-go with evidence and a rollback",
-		Long: `Starts a server and a shop of eight services on free ports of this machine,
-trains a guardian with load tests, turns on a flag that breaks payments, and
-shows the verdict, its evidence and the rollback. Every number comes from real
-requests between real processes.
-
-Without --exit everything stays up, to look around; Ctrl-C ends it. With --exit
-the exit code is 0 only if the story came out as told.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg.Out = cmd.OutOrStdout()
-			res, err := scenario.Run(cmd.Context(), cfg)
-			if file != "" {
-				if werr := writeJSON(file, res); werr != nil {
-					err = errors.Join(err, werr)
-				}
-			}
-			if errors.Is(err, scenario.ErrStory) {
-				fmt.Fprintln(cmd.ErrOrStderr(), "tidegate: "+err.Error())
-				return exit(exitFail)
-			}
-			return err
-		},
+	cmd.Args = cobra.NoArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg.Out = cmd.OutOrStdout()
+		res, err := run(cmd.Context(), cfg)
+		if file != "" {
+			err = errors.Join(err, writeJSON(file, res))
+		}
+		if errors.Is(err, stage.ErrStory) {
+			fmt.Fprintln(cmd.ErrOrStderr(), "tidegate: "+err.Error())
+			return exit(exitFail)
+		}
+		return err
 	}
 	f := cmd.Flags()
 	f.BoolVar(&cfg.Exit, "exit", false, "end after the story")
 	f.StringVar(&file, "json", "", "file to write the outcome to")
-	f.StringVar(&cfg.Dir, "dir", "", "directory for data, logs and the report; default a temporary one")
+	f.StringVar(&cfg.Dir, "dir", "", "directory for data, logs and reports; default a temporary one")
 	f.StringVar(&cfg.Listen, "listen", "", "address of the UI; default 127.0.0.1:7070 when it is free")
 	return cmd
+}
+
+// afterwards is what --exit means, for the help of every story.
+const afterwards = `
+
+Without --exit everything stays up, to look around; Ctrl-C ends it. With --exit
+the exit code is 0 only if the story came out as told.`
+
+func releaseValidationCommand() *cobra.Command {
+	return demoStory(&cobra.Command{
+		Use:   release.Name,
+		Short: "From a flag flip to a no-go with evidence and a rollback",
+		Long: `Starts a server and a shop of eight services on free ports of this machine,
+trains a guardian with load tests, turns on a flag that breaks payments, and
+shows the verdict, its evidence and the rollback. Every number comes from real
+requests between real processes.` + afterwards,
+	}, func(ctx context.Context, cfg stage.Config) (any, error) { return release.Run(ctx, cfg) })
 }
 
 func writeJSON(file string, v any) error {

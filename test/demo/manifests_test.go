@@ -5,9 +5,11 @@ import (
 	"io/fs"
 	"strings"
 	"testing"
+	"testing/fstest"
 
-	"github.com/tidegate-io/tidegate/demo/manifests"
+	"github.com/tidegate-io/tidegate/demo/release/manifests"
 	"github.com/tidegate-io/tidegate/demo/shop"
+	"github.com/tidegate-io/tidegate/demo/stage"
 	"github.com/tidegate-io/tidegate/internal/manifest"
 )
 
@@ -25,7 +27,7 @@ func TestManifestsAreRight(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if raw, err = manifest.Inline(raw, manifests.Files); err != nil {
+		if raw, err = manifest.Inline(raw, fstest.MapFS{"order.json": {Data: stage.Order}}); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		objects, err := manifest.Parse(name, raw, manifest.Options{Env: env})

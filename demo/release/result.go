@@ -1,24 +1,25 @@
-package scenario
+package release
 
 import (
 	"time"
 
+	"github.com/tidegate-io/tidegate/demo/stage"
 	"github.com/tidegate-io/tidegate/guardian"
 	"github.com/tidegate-io/tidegate/judge"
 )
 
 // Result is what the scenario writes as JSON.
 type Result struct {
-	Scenario    string       `json:"scenario"`
-	OK          bool         `json:"ok"`
-	Validations []Validation `json:"validations"`
-	Evidence    Evidence     `json:"evidence"`
-	Change      *Change      `json:"change"`
-	Decision    string       `json:"decision"`
-	Rollback    *Rollback    `json:"rollback"`
-	Seconds     float64      `json:"seconds"`
-	Report      string       `json:"report,omitempty"`
-	Claims      []Claim      `json:"claims"`
+	Scenario    string        `json:"scenario"`
+	OK          bool          `json:"ok"`
+	Validations []Validation  `json:"validations"`
+	Evidence    Evidence      `json:"evidence"`
+	Change      *Change       `json:"change"`
+	Decision    string        `json:"decision"`
+	Rollback    *Rollback     `json:"rollback"`
+	Seconds     float64       `json:"seconds"`
+	Report      string        `json:"report,omitempty"`
+	Claims      []stage.Claim `json:"claims"`
 }
 
 // Validation is one verdict of the story.
@@ -67,26 +68,6 @@ type Rollback struct {
 	At                  time.Time `json:"at"`
 	SecondsAfterVerdict float64   `json:"secondsAfterVerdict"`
 	Verified            bool      `json:"verified"`
-}
-
-// Claim is a sentence of the story with what was found.
-type Claim struct {
-	Claim string `json:"claim"`
-	Found string `json:"found"`
-	Holds bool   `json:"holds"`
-}
-
-func (c Claim) String() string { return c.Claim + ", but: " + c.Found }
-
-// Failed returns the claims that do not hold.
-func (r Result) Failed() []Claim {
-	var out []Claim
-	for _, c := range r.Claims {
-		if !c.Holds {
-			out = append(out, c)
-		}
-	}
-	return out
 }
 
 // summarize keeps of a validation what the result tells.

@@ -1,17 +1,16 @@
-package scenario
+package stage
 
 import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 )
 
-// display shows what is happening, what comes next and how long it takes: on
+// Display shows what is happening, what comes next and how long it takes: on
 // a terminal in a line that is repainted, elsewhere in plain lines.
-type display struct {
+type Display struct {
 	w     io.Writer
 	tty   bool
 	began time.Time
@@ -29,8 +28,8 @@ type display struct {
 
 const repaintEvery = 150 * time.Millisecond
 
-func newDisplay(w io.Writer) *display {
-	d := &display{w: w, began: time.Now(), quit: make(chan struct{}), tty: isTerminal(w)}
+func newDisplay(w io.Writer) *Display {
+	d := &Display{w: w, began: time.Now(), quit: make(chan struct{}), tty: isTerminal(w)}
 	if d.tty {
 		d.wg.Go(d.repaint)
 	}
@@ -46,7 +45,7 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-func (d *display) repaint() {
+func (d *Display) repaint() {
 	tick := time.NewTicker(repaintEvery)
 	defer tick.Stop()
 	for {
@@ -62,13 +61,13 @@ func (d *display) repaint() {
 	}
 }
 
-func (d *display) close() {
+func (d *Display) close() {
 	close(d.quit)
 	d.wg.Wait()
 }
 
 // begin says what starts now; remaining is about how long everything left takes.
-func (d *display) begin(title, next string, remaining time.Duration) {
+func (d *Display) begin(title, next string, remaining time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.title, d.next, d.detailed, d.remaining, d.stepBegan = title, next, "", remaining, time.Now()
@@ -79,17 +78,17 @@ func (d *display) begin(title, next string, remaining time.Duration) {
 	fmt.Fprintf(d.w, "%s  … %s (about %s to go%s)\n", clock(time.Since(d.began)), title, clock(remaining), andThen(next))
 }
 
-// detail says how far the step is; only a terminal shows it.
-func (d *display) detail(format string, args ...any) {
+// Detail says how far the step is; only a terminal shows it.
+func (d *Display) Detail(format string, args ...any) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.detailed = fmt.Sprintf(format, args...)
 }
 
-func (d *display) done(outcome string) { d.end("✓", outcome) }
-func (d *display) fail(err error)      { d.end("✕", err.Error()) }
+func (d *Display) done(outcome string) { d.end("✓", outcome) }
+func (d *Display) fail(err error)      { d.end("✕", err.Error()) }
 
-func (d *display) end(mark, outcome string) {
+func (d *Display) end(mark, outcome string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.clear()
@@ -100,55 +99,42 @@ func (d *display) end(mark, outcome string) {
 	d.title = ""
 }
 
-func (d *display) note(text string) {
+func (d *Display) note(text string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.clear()
 	fmt.Fprintf(d.w, "%s  %s\n", clock(time.Since(d.began)), text)
 }
 
-// claims says whether the story came out as told.
-func (d *display) claims(r Result) {
+// Claims says whether the story came out as told.
+func (d *Display) Claims(all []Claim) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if r.OK {
-		fmt.Fprintf(d.w, "\nThe story came out as told, %d of %d claims hold. %s.\n", len(r.Claims), len(r.Claims), d.took())
+	failed := Failed(all)
+	if len(failed) == 0 {
+		fmt.Fprintf(d.w, "\nThe story came out as told, %d of %d claims hold. %s.\n", len(all), len(all), d.took())
 		return
 	}
 	fmt.Fprintf(d.w, "\nThe story did NOT come out as told (%s):\n", d.took())
-	for _, c := range r.Failed() {
+	for _, c := range failed {
 		fmt.Fprintf(d.w, "  ✕ %s\n", c)
 	}
 }
 
-func (d *display) took() string { return "It took " + clock(time.Since(d.began)) }
+func (d *Display) took() string { return "It took " + clock(time.Since(d.began)) }
 
-// stay says where to look.
-func (d *display) stay(p *play) {
+// Say shows some lines, as they are.
+func (d *Display) Say(text string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	fmt.Fprintf(d.w, `
-Everything stays up, with a few customers in the shop. Look around:
-
-  UI            %s
-  the no-go     %s/validations/%s
-  flags         %s/flags        (turn one on and see)
-  report        %s
-  shop          %s/api/products
-  OTLP          grpc %s, http %s
-  flagd, OFREP  %s, %s
-  logs          %s
-
-Ctrl-C stops it all.
-`, p.api.base, p.api.base, p.nogo.ID, p.api.base, p.report, p.shopURL, p.at.OTLPGRPC, p.at.OTLPHTTP,
-		p.at.FlagEvaluation, p.at.OFREP, filepath.Join(p.cfg.Dir, "logs"))
+	fmt.Fprint(d.w, text)
 }
 
 // lineWidth keeps the repainted line on one row.
 const lineWidth = 100
 
 // paint and clear are called with mu held.
-func (d *display) paint() {
+func (d *Display) paint() {
 	if d.title == "" {
 		return
 	}
@@ -165,7 +151,7 @@ func (d *display) paint() {
 	fmt.Fprintf(d.w, "\r%s\x1b[K", string(line))
 }
 
-func (d *display) clear() {
+func (d *Display) clear() {
 	if d.tty {
 		fmt.Fprint(d.w, "\r\x1b[K")
 	}

@@ -1,4 +1,4 @@
-package scenario
+package release
 
 import (
 	"encoding/json"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tidegate-io/tidegate/change"
+	"github.com/tidegate-io/tidegate/demo/stage"
 	"github.com/tidegate-io/tidegate/evidence"
 	"github.com/tidegate-io/tidegate/flag"
 	"github.com/tidegate-io/tidegate/guardian"
@@ -67,7 +68,7 @@ func TestEveryClaimCanFail(t *testing.T) {
 		do(p)
 		r := p.result()
 		var failed []string
-		for _, c := range r.Failed() {
+		for _, c := range stage.Failed(r.Claims) {
 			failed = append(failed, c.Claim)
 		}
 		if r.OK || !strings.Contains(strings.Join(failed, "\n"), words) {

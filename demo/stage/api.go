@@ -1,4 +1,4 @@
-package scenario
+package stage
 
 import (
 	"bytes"
@@ -18,17 +18,18 @@ import (
 	"github.com/tidegate-io/tidegate/loadtest"
 )
 
-// api is the server's public REST API, as far as the story needs it.
-type api struct {
-	base string
+// API is the server's public REST API, as far as the story needs it.
+type API struct {
+	Base string
 	http http.Client
 }
 
-func newAPI(address string) *api {
-	return &api{base: "http://" + address, http: http.Client{Timeout: 30 * time.Second}}
+// NewAPI returns the API at host:port.
+func NewAPI(address string) *API {
+	return &API{Base: "http://" + address, http: http.Client{Timeout: 30 * time.Second}}
 }
 
-func (a *api) call(ctx context.Context, method, path string, in, out any) error {
+func (a *API) Call(ctx context.Context, method, path string, in, out any) error {
 	var body io.Reader
 	if in != nil {
 		raw, err := json.Marshal(in)
@@ -37,7 +38,7 @@ func (a *api) call(ctx context.Context, method, path string, in, out any) error 
 		}
 		body = bytes.NewReader(raw)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, a.base+path, body)
+	req, err := http.NewRequestWithContext(ctx, method, a.Base+path, body)
 	if err != nil {
 		return err
 	}
@@ -69,55 +70,55 @@ func (a *api) call(ctx context.Context, method, path string, in, out any) error 
 	return nil
 }
 
-func (a *api) startLoad(ctx context.Context, test string) (run loadtest.Run, err error) {
-	err = a.call(ctx, http.MethodPost, "/v1/loadtests/"+test+"/runs", map[string]string{"who": "demo"}, &run)
+func (a *API) StartLoad(ctx context.Context, test string) (run loadtest.Run, err error) {
+	err = a.Call(ctx, http.MethodPost, "/v1/loadtests/"+test+"/runs", map[string]string{"who": "demo"}, &run)
 	return run, err
 }
 
-func (a *api) load(ctx context.Context, id string) (run loadtest.Run, err error) {
-	err = a.call(ctx, http.MethodGet, "/v1/loadtest-runs/"+id, nil, &run)
+func (a *API) Load(ctx context.Context, id string) (run loadtest.Run, err error) {
+	err = a.Call(ctx, http.MethodGet, "/v1/loadtest-runs/"+id, nil, &run)
 	return run, err
 }
 
 // validation returns the newest finished validation of the guardian that the
 // event caused, with that purpose, whole.
-func (a *api) validation(ctx context.Context, guardianName, eventID, purpose string) (v guardian.Validation, found bool, err error) {
+func (a *API) Validation(ctx context.Context, guardianName, eventID, purpose string) (v guardian.Validation, found bool, err error) {
 	var list struct {
 		Validations []guardian.Validation `json:"validations"`
 	}
-	if err := a.call(ctx, http.MethodGet, "/v1/guardians/"+guardianName+"/validations?limit=20", nil, &list); err != nil {
+	if err := a.Call(ctx, http.MethodGet, "/v1/guardians/"+guardianName+"/validations?limit=20", nil, &list); err != nil {
 		return v, false, err
 	}
 	for _, c := range list.Validations {
 		if c.EventID == eventID && c.Tags["purpose"] == purpose && c.State == guardian.StateFinished {
-			err = a.call(ctx, http.MethodGet, "/v1/validations/"+url.PathEscape(c.ID), nil, &v)
+			err = a.Call(ctx, http.MethodGet, "/v1/validations/"+url.PathEscape(c.ID), nil, &v)
 			return v, err == nil, err
 		}
 	}
 	return v, false, nil
 }
 
-func (a *api) setFlag(ctx context.Context, set string, c flag.Change) (change.Event, error) {
+func (a *API) SetFlag(ctx context.Context, set string, c flag.Change) (change.Event, error) {
 	var answer struct {
 		Event change.Event `json:"event"`
 	}
-	err := a.call(ctx, http.MethodPost, "/v1/flags/"+set+"/"+c.Key, map[string]string{
+	err := a.Call(ctx, http.MethodPost, "/v1/flags/"+set+"/"+c.Key, map[string]string{
 		"variant": c.Variant, "who": c.Who, "reason": c.Reason, "onFailure": c.OnFailure}, &answer)
 	return answer.Event, err
 }
 
-func (a *api) flag(ctx context.Context, set, key string) (f flag.Flag, err error) {
-	err = a.call(ctx, http.MethodGet, "/v1/flags/"+set+"/"+key, nil, &f)
+func (a *API) Flag(ctx context.Context, set, key string) (f flag.Flag, err error) {
+	err = a.Call(ctx, http.MethodGet, "/v1/flags/"+set+"/"+key, nil, &f)
 	return f, err
 }
 
 // undoing returns the event that took the event with that id back.
-func (a *api) undoing(ctx context.Context, e change.Event) (change.Event, bool, error) {
+func (a *API) Undoing(ctx context.Context, e change.Event) (change.Event, bool, error) {
 	var list struct {
 		Events []change.Event `json:"events"`
 	}
 	q := url.Values{"key": {e.Key}, "from": {strconv.FormatInt(e.Start.Unix(), 10)}, "limit": {"20"}}
-	if err := a.call(ctx, http.MethodGet, "/v1/events?"+q.Encode(), nil, &list); err != nil {
+	if err := a.Call(ctx, http.MethodGet, "/v1/events?"+q.Encode(), nil, &list); err != nil {
 		return change.Event{}, false, err
 	}
 	for _, c := range list.Events {
@@ -128,7 +129,7 @@ func (a *api) undoing(ctx context.Context, e change.Event) (change.Event, bool, 
 	return change.Event{}, false, nil
 }
 
-func (a *api) report(ctx context.Context, validation, format string) (raw []byte, err error) {
-	err = a.call(ctx, http.MethodGet, "/v1/validations/"+url.PathEscape(validation)+"/report?format="+format, nil, &raw)
+func (a *API) Report(ctx context.Context, validation, format string) (raw []byte, err error) {
+	err = a.Call(ctx, http.MethodGet, "/v1/validations/"+url.PathEscape(validation)+"/report?format="+format, nil, &raw)
 	return raw, err
 }

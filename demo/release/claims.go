@@ -1,4 +1,4 @@
-package scenario
+package release
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tidegate-io/tidegate/change"
+	"github.com/tidegate-io/tidegate/demo/stage"
 	"github.com/tidegate-io/tidegate/judge"
 )
 
@@ -37,15 +38,15 @@ func (p *play) result() Result {
 		r.Rollback.Verified = v.Status == judge.StatusPass || v.Status == judge.StatusWarn
 	}
 	r.Claims = p.claims(r)
-	r.OK = len(r.Failed()) == 0
+	r.OK = len(stage.Failed(r.Claims)) == 0
 	return r
 }
 
 // claims are the sentences of the story, in their order.
-func (p *play) claims(r Result) []Claim {
-	var out []Claim
+func (p *play) claims(r Result) []stage.Claim {
+	var out []stage.Claim
 	claim := func(holds bool, found, format string, args ...any) {
-		out = append(out, Claim{Claim: fmt.Sprintf(format, args...), Found: found, Holds: holds})
+		out = append(out, stage.Claim{Claim: fmt.Sprintf(format, args...), Found: found, Holds: holds})
 	}
 	calm := len(p.training) == trainingRuns
 	for _, v := range p.training {

@@ -1,17 +1,16 @@
-package scenario
+package release
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/tidegate-io/tidegate/change"
-	"github.com/tidegate-io/tidegate/demo/manifests"
+	"github.com/tidegate-io/tidegate/demo/release/manifests"
+	"github.com/tidegate-io/tidegate/demo/shop"
+	"github.com/tidegate-io/tidegate/demo/stage"
 	"github.com/tidegate-io/tidegate/fault"
 	"github.com/tidegate-io/tidegate/flag"
 	"github.com/tidegate-io/tidegate/guardian"
@@ -40,7 +39,7 @@ const (
 
 // play is the story as it goes on.
 type play struct {
-	*stage
+	*stage.Stage
 	began time.Time
 
 	training   []guardian.Validation
@@ -52,104 +51,49 @@ type play struct {
 	verified   *guardian.Validation
 	report     string
 	reportHTML []byte
+	told       Result
 }
 
-// step is one line of the story.
-type step struct {
-	title string
-	about time.Duration // how long it takes
-	// do returns what came of it, in a few words.
-	do func(context.Context) (string, error)
-}
-
-func (p *play) steps() []step {
+// Steps implements stage.Story.
+func (p *play) Steps() []stage.Step {
 	const judged = 16 * time.Second // a load test of 10 s and its verdict
-	out := []step{
-		{"start the server", 2 * time.Second, p.serverStep},
-		{"start the shop: eight services", 3 * time.Second, p.shopStep},
-		{"apply the manifests: guardian, workflow, load tests, flags", time.Second, p.applyStep},
+	out := []stage.Step{
+		stage.Do("start the server", 2*time.Second, p.serverStep),
+		stage.Do("start the shop: eight services", 3*time.Second, p.shopStep),
+		stage.Do("apply the manifests: guardian, workflow, load tests, flags", time.Second, p.applyStep),
 	}
 	for i := range trainingRuns {
-		out = append(out, step{fmt.Sprintf("load test %d of %d: learn what is normal", i+1, trainingRuns), judged, p.trainingStep})
+		out = append(out, stage.Do(fmt.Sprintf("load test %d of %d: learn what is normal", i+1, trainingRuns), judged, p.trainingStep))
 	}
 	return append(out,
-		step{"acceptance load test of a healthy release", judged, p.acceptanceStep},
-		step{who + " turns on the flag " + flagKey, flagLead, p.flagStep},
-		step{"acceptance load test: is it a go?", judged, p.nogoStep},
-		step{"the workflow takes the flag back by itself", time.Second, p.undoStep},
-		step{"verification under load", judged, p.verifyStep},
-		step{"save the report", time.Second, p.reportStep},
+		stage.Do("acceptance load test of a healthy release", judged, p.acceptanceStep),
+		stage.Do(who+" turns on the flag "+flagKey, flagLead, p.flagStep),
+		stage.Do("acceptance load test: is it a go?", judged, p.nogoStep),
+		stage.Do("the workflow takes the flag back by itself", time.Second, p.undoStep),
+		stage.Do("verification under load", judged, p.verifyStep),
+		stage.Do("save the report", time.Second, p.reportStep),
 	)
 }
 
-// run plays the steps in order.
-func (p *play) run(ctx context.Context, steps []step) error {
-	var rest time.Duration
-	for _, s := range steps {
-		rest += s.about
-	}
-	for i, s := range steps {
-		next := ""
-		if i+1 < len(steps) {
-			next = steps[i+1].title
-		}
-		p.display.begin(s.title, next, rest)
-		outcome, err := s.do(ctx)
-		if err != nil {
-			p.display.fail(err)
-			return fmt.Errorf("%s: %w", s.title, err)
-		}
-		p.display.done(outcome)
-		rest -= s.about
-	}
-	return nil
-}
-
 func (p *play) serverStep(ctx context.Context) (string, error) {
-	if err := p.openShop(); err != nil {
+	if err := p.OpenShop(); err != nil {
 		return "", err
 	}
-	if err := p.startServer(ctx); err != nil {
+	if err := p.StartServer(ctx, "SHOP_URL="+p.Shop.URL); err != nil {
 		return "", err
 	}
-	return "the UI is at " + p.api.base, nil
+	return "the UI is at " + p.API.Base, nil
 }
 
 func (p *play) shopStep(ctx context.Context) (string, error) {
-	if err := p.startShop(ctx); err != nil {
+	if err := p.StartShop(ctx, "dev"); err != nil {
 		return "", err
 	}
-	if err := p.firstOrder(ctx); err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("%d processes; the first order went through", len(p.children)-1), nil
-}
-
-// firstOrder buys something, so that a shop that does not work says so now.
-func (p *play) firstOrder(ctx context.Context) error {
-	order, err := manifests.Files.ReadFile("order.json")
-	if err != nil {
-		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.shopURL+"/api/checkout", bytes.NewReader(order))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		body, _ := io.ReadAll(io.LimitReader(resp.Body, 500))
-		return fault.Internal("the first order: %s: %s", resp.Status, body)
-	}
-	return nil
+	return fmt.Sprintf("%d processes; the first order went through", len(shop.Services())), nil
 }
 
 func (p *play) applyStep(ctx context.Context) (string, error) {
-	return "", p.apply(ctx)
+	return "", p.Apply(ctx, manifests.Files)
 }
 
 func (p *play) trainingStep(ctx context.Context) (string, error) {
@@ -171,12 +115,12 @@ func (p *play) acceptanceStep(ctx context.Context) (string, error) {
 }
 
 func (p *play) flagStep(ctx context.Context) (_ string, err error) {
-	p.flipped, err = p.api.setFlag(ctx, flagSet, flag.Change{
+	p.flipped, err = p.API.SetFlag(ctx, flagSet, flag.Change{
 		Key: flagKey, Variant: "on", Who: who, Reason: "try the new payment processor", OnFailure: "off"})
 	if err != nil {
 		return "", err
 	}
-	p.display.detail("nobody notices: there are no customers yet")
+	p.Display.Detail("nobody notices: there are no customers yet")
 	select {
 	case <-ctx.Done():
 		return "", ctx.Err()
@@ -197,17 +141,17 @@ func (p *play) nogoStep(ctx context.Context) (string, error) {
 // undoStep waits for the workflow, and sends customers for the verification
 // as soon as the change is taken back.
 func (p *play) undoStep(ctx context.Context) (string, error) {
-	err := p.until(ctx, undoTimeout, 25*time.Millisecond, "the workflow has taken "+flagKey+" back", func() (ok bool, err error) {
-		p.undone, ok, err = p.api.undoing(ctx, p.flipped)
+	err := p.Until(ctx, undoTimeout, 25*time.Millisecond, "the workflow has taken "+flagKey+" back", func() (ok bool, err error) {
+		p.undone, ok, err = p.API.Undoing(ctx, p.flipped)
 		return ok, err
 	})
 	if err != nil {
 		return "", err
 	}
-	if _, err := p.api.startLoad(ctx, "verification"); err != nil {
+	if _, err := p.API.StartLoad(ctx, "verification"); err != nil {
 		return "", err
 	}
-	if p.flagAfter, err = p.api.flag(ctx, flagSet, flagKey); err != nil {
+	if p.flagAfter, err = p.API.Flag(ctx, flagSet, flagKey); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("%s is %s again, %.1f s after the verdict", flagKey, p.flagAfter.DefaultVariant, p.undone.Start.Sub(p.nogo.Finished).Seconds()), nil
@@ -224,11 +168,11 @@ func (p *play) verifyStep(ctx context.Context) (string, error) {
 
 func (p *play) reportStep(ctx context.Context) (string, error) {
 	for _, f := range []struct{ format, file string }{{"markdown", "report.md"}, {"json", "report.json"}, {"html", "report.html"}} {
-		raw, err := p.api.report(ctx, p.nogo.ID, f.format)
+		raw, err := p.API.Report(ctx, p.nogo.ID, f.format)
 		if err != nil {
 			return "", err
 		}
-		name := filepath.Join(p.cfg.Dir, f.file)
+		name := filepath.Join(p.Dir, f.file)
 		if err := os.WriteFile(name, raw, 0o600); err != nil {
 			return "", err
 		}
@@ -243,24 +187,24 @@ func (p *play) judged(ctx context.Context, test string) (loadtest.Run, guardian.
 	if err != nil {
 		return run, guardian.Validation{}, err
 	}
-	p.display.detail("%d requests; telemetry settles, then the verdict", run.Result.Requests)
+	p.Display.Detail("%d requests; telemetry settles, then the verdict", run.Result.Requests)
 	v, err := p.verdict(ctx, loadtest.EndedEvent(run).ID, run.Purpose)
 	return run, v, err
 }
 
 // load runs a load test to its end.
 func (p *play) load(ctx context.Context, test string) (loadtest.Run, error) {
-	run, err := p.api.startLoad(ctx, test)
+	run, err := p.API.StartLoad(ctx, test)
 	if err != nil {
 		return run, err
 	}
-	err = p.until(ctx, loadTimeout, 200*time.Millisecond, "load test "+test+" has finished", func() (bool, error) {
-		run, err = p.api.load(ctx, run.ID)
+	err = p.Until(ctx, loadTimeout, 200*time.Millisecond, "load test "+test+" has finished", func() (bool, error) {
+		run, err = p.API.Load(ctx, run.ID)
 		if err != nil {
 			return false, err
 		}
 		if run.Result != nil {
-			p.display.detail("%d requests, %d failed", run.Result.Requests, run.Result.Failures)
+			p.Display.Detail("%d requests, %d failed", run.Result.Requests, run.Result.Failures)
 		}
 		return run.State != loadtest.StateRunning, nil
 	})
@@ -272,8 +216,8 @@ func (p *play) load(ctx context.Context, test string) (loadtest.Run, error) {
 
 // verdict waits for the validation that the event causes.
 func (p *play) verdict(ctx context.Context, eventID, purpose string) (v guardian.Validation, err error) {
-	err = p.until(ctx, verdictTimeout, 100*time.Millisecond, "the validation after event "+eventID+" has finished", func() (ok bool, err error) {
-		v, ok, err = p.api.validation(ctx, guardianName, eventID, purpose)
+	err = p.Until(ctx, verdictTimeout, 100*time.Millisecond, "the validation after event "+eventID+" has finished", func() (ok bool, err error) {
+		v, ok, err = p.API.Validation(ctx, guardianName, eventID, purpose)
 		return ok, err
 	})
 	return v, err
@@ -294,12 +238,37 @@ func sentence(v guardian.Validation) string {
 	return string(v.Status)
 }
 
-// stay keeps everything up, with some customers, until ctx ends.
-func (p *play) stay(ctx context.Context) error {
-	if _, err := p.api.startLoad(ctx, "customers"); err != nil {
+// Conclude implements stage.Story.
+func (p *play) Conclude() []stage.Claim {
+	p.told = p.result()
+	return p.told.Claims
+}
+
+// where says where to look.
+func (p *play) where() string {
+	return fmt.Sprintf(`
+Everything stays up, with a few customers in the shop. Look around:
+
+  UI            %s
+  the no-go     %s/validations/%s
+  flags         %s/flags        (turn one on and see)
+  report        %s
+  shop          %s/api/products
+  OTLP          grpc %s, http %s
+  flagd, OFREP  %s, %s
+  logs          %s
+
+Ctrl-C stops it all.
+`, p.API.Base, p.API.Base, p.nogo.ID, p.API.Base, p.report, p.Shop.URL, p.At.OTLPGRPC, p.At.OTLPHTTP,
+		p.At.FlagEvaluation, p.At.OFREP, p.Logs())
+}
+
+// Stay keeps everything up, with some customers, until ctx ends.
+func (p *play) Stay(ctx context.Context) error {
+	if _, err := p.API.StartLoad(ctx, "customers"); err != nil {
 		return err
 	}
-	p.display.stay(p)
+	p.Display.Say(p.where())
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -307,7 +276,7 @@ func (p *play) stay(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if err := p.alive(); err != nil {
+			if err := p.Alive(); err != nil {
 				return err
 			}
 		}
