@@ -71,6 +71,7 @@ type spec interface {
 var kinds = map[string]func() spec{
 	"Guardian":            func() spec { return new(Guardian) },
 	"Workflow":            func() spec { return new(Workflow) },
+	"Remediation":         func() spec { return new(Remediation) },
 	"LoadTest":            func() spec { return new(LoadTest) },
 	"FlagSet":             func() spec { return new(FlagSet) },
 	"Route":               func() spec { return new(Route) },
