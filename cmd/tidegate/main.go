@@ -116,7 +116,7 @@ is safe.
 	}
 	addGroup(root, "Judge", c.validateCommand(), c.validationCommand(), c.guardianCommand())
 	addGroup(root, "Look and change", c.servicesCommand(), c.traceCommand(), c.logsCommand(), c.eventCommand(), c.flagCommand(),
-		c.loadTestCommand(), c.workflowCommand(), c.routeCommand(), c.rolloutCommand())
+		c.loadTestCommand(), c.workflowCommand(), c.healingCommand(), c.routeCommand(), c.rolloutCommand())
 	addGroup(root, "Configure", c.applyCommand(), c.deleteCommand(), c.manifestsCommand(), schemaCommand())
 	addGroup(root, "Run", serveCommand(), c.statusCommand(), demoCommand(), openAPICommand())
 	root.AddCommand(docsCommand(root))

@@ -40,6 +40,7 @@ type Config struct {
 	Guardians Guardians
 	LoadTests LoadTests
 	Workflows Workflows
+	Healing   Healing
 	Manifests Manifests
 	Report    Reporter
 	Traffic   Traffic
@@ -90,6 +91,7 @@ func Register(mux *http.ServeMux, cfg Config) huma.API {
 	a.registerTelemetry(api)
 	a.registerLoadTests(api)
 	a.registerWorkflows(api)
+	a.registerHealing(api)
 	a.registerRollouts(api)
 	a.registerManifests(api, mux)
 	mux.Handle("GET /v1/stream", cfg.Stream)
