@@ -29,7 +29,7 @@ func open(t *testing.T, url string) *state.DB {
 func stores(db *state.DB) storetest.Stores {
 	return storetest.Stores{Changes: db.Changes(), Healing: db.Healing(), Flags: db.Flags(), Guardians: db.Guardians(),
 		LoadTests: db.LoadTests(), Workflows: db.Workflows(), Outbox: db.Outbox(), Comparisons: db.Comparisons(), Problems: db.Problems(),
-		Traffic: db.Traffic(), Rollouts: db.Rollouts()}
+		Traffic: db.Traffic(), Rollouts: db.Rollouts(), Pipelines: db.Pipelines()}
 }
 
 func sqliteURL(t *testing.T) string {

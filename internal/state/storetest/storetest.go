@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tidegate-io/tidegate/change"
+	"github.com/tidegate-io/tidegate/delivery/pipeline"
 	"github.com/tidegate-io/tidegate/delivery/rollout"
 	"github.com/tidegate-io/tidegate/delivery/traffic"
 	"github.com/tidegate-io/tidegate/delivery/validation"
@@ -36,6 +37,7 @@ type Stores struct {
 	Traffic     traffic.Store
 	Rollouts    rollout.Store
 	Healing     healing.Store
+	Pipelines   pipeline.Store
 }
 
 // Run runs the suite; open is called for each test.
@@ -75,6 +77,11 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 		{"the switch of healing", healingStop},
 		{"outbox", outbox},
 		{"outbox messages are claimed by one", outboxClaims},
+		{"releases are kept and numbered without gaps", releasesKept},
+		{"a release has one holder", releaseLeases},
+		{"a stage holds one release", stagesHoldOne},
+		{"an approval is decided once", decisionsOnce},
+		{"deployments", deployments},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
 	}
