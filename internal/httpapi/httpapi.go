@@ -41,11 +41,14 @@ type Config struct {
 	LoadTests LoadTests
 	Workflows Workflows
 	Healing   Healing
-	Manifests Manifests
-	Report    Reporter
-	Traffic   Traffic
-	Rollouts  Rollouts
-	Stream    *Stream
+	Problems  Problems
+	// ProblemEvents takes events of other monitors; usually Problems' service.
+	ProblemEvents ProblemEvents
+	Manifests     Manifests
+	Report        Reporter
+	Traffic       Traffic
+	Rollouts      Rollouts
+	Stream        *Stream
 
 	Clock  func() time.Time // default time.Now
 	Logger *slog.Logger     // default slog.Default()
@@ -93,6 +96,7 @@ func Register(mux *http.ServeMux, cfg Config) huma.API {
 	a.registerWorkflows(api)
 	a.registerHealing(api)
 	a.registerRollouts(api)
+	a.registerProblems(api)
 	a.registerManifests(api, mux)
 	mux.Handle("GET /v1/stream", cfg.Stream)
 	return api
