@@ -9,13 +9,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tidegate-io/tidegate/demo/app"
+	"github.com/tidegate-io/tidegate/demo/delivery"
 	"github.com/tidegate-io/tidegate/demo/release"
 	"github.com/tidegate-io/tidegate/demo/shop"
 	"github.com/tidegate-io/tidegate/demo/stage"
 )
 
 func demoCommand() *cobra.Command {
-	return parent(&cobra.Command{Use: "demo", Short: "Watch the whole story on this machine"}, releaseValidationCommand(), shopCommand())
+	return parent(&cobra.Command{Use: "demo", Short: "Watch the whole story on this machine"}, releaseValidationCommand(),
+		blueGreenCommand(), canaryCommand(), shopCommand(), appCommand())
 }
 
 // demoStory makes the command of one story; run returns its outcome, which is
@@ -61,6 +64,27 @@ requests between real processes.` + afterwards,
 	}, func(ctx context.Context, cfg stage.Config) (any, error) { return release.Run(ctx, cfg) })
 }
 
+func blueGreenCommand() *cobra.Command {
+	return demoStory(&cobra.Command{
+		Use:   delivery.BlueGreen,
+		Short: "A good version is switched to, a bad one switched back",
+		Long: `Starts a server, a service behind a route, and customers who order all the
+time. A good version is deployed beside the old one and gets the customers at
+once; then a bad one does, is found out, and the customers are switched back.
+Every single answer is counted.` + afterwards,
+	}, func(ctx context.Context, cfg stage.Config) (any, error) { return delivery.RunBlueGreen(ctx, cfg) })
+}
+
+func canaryCommand() *cobra.Command {
+	return demoStory(&cobra.Command{
+		Use:   delivery.Canary,
+		Short: "A good canary is promoted step by step, a bad one aborted",
+		Long: `Starts a server, a service behind a route, and customers who order all the
+time. A good version gets 10 %, then 50 %, then all of the customers; a bad one
+is aborted at its first step. Every single answer is counted.` + afterwards,
+	}, func(ctx context.Context, cfg stage.Config) (any, error) { return delivery.RunCanary(ctx, cfg) })
+}
+
 func writeJSON(file string, v any) error {
 	raw, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
@@ -76,6 +100,17 @@ func shopCommand() *cobra.Command {
 		DisableFlagParsing: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return shop.Main(cmd.Context(), args, cmd.ErrOrStderr())
+		},
+	}
+}
+
+// appCommand runs one build of the delivery stories' service.
+func appCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "app [flags]", Short: "Run one build of the sample service", Hidden: true,
+		DisableFlagParsing: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return app.Main(cmd.Context(), args, cmd.ErrOrStderr())
 		},
 	}
 }
