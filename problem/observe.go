@@ -238,30 +238,58 @@ func (s *Service) Resolve(ctx context.Context, eventIDs []string, at time.Time) 
 	}
 	var problems []string
 	err := s.step(ctx, scope{events: eventIDs}, func(b *board) error {
-		problems = nil
-		for _, id := range eventIDs {
-			r := b.owner[id]
-			if r == nil || !r.event(id).Open() {
-				continue
-			}
-			e := *r.event(id)
-			e.End = at.UTC()
-			if at.IsZero() || e.End.After(b.now) {
-				e.End = b.now
-			}
-			if e.End.Before(e.Start) {
-				e.End = e.Start
-			}
-			r.update(e, b.now)
-			b.touch(r)
-			if !slices.Contains(problems, r.ID) {
-				problems = append(problems, r.ID)
-			}
-		}
+		problems = b.end(eventIDs, at)
 		return nil
 	})
 	s.forget(eventIDs)
 	return problems, err
+}
+
+// ResolveGroup is Resolve for the events of a source that have a group, of
+// problems that are open.
+func (s *Service) ResolveGroup(ctx context.Context, source, group string, at time.Time) ([]string, error) {
+	if group == "" {
+		return nil, fault.InvalidField("group", "is required")
+	}
+	var ids, problems []string
+	err := s.step(ctx, scope{}, func(b *board) error {
+		ids = nil
+		for _, r := range b.records {
+			for i := range r.Events {
+				if e := &r.Events[i]; e.Source == source && e.Group == group {
+					ids = append(ids, e.ID)
+				}
+			}
+		}
+		problems = b.end(ids, at)
+		return nil
+	})
+	s.forget(ids)
+	return problems, err
+}
+
+// end ends events, and returns the problems they are of.
+func (b *board) end(ids []string, at time.Time) (problems []string) {
+	for _, id := range ids {
+		r := b.owner[id]
+		if r == nil || !r.event(id).Open() {
+			continue
+		}
+		e := *r.event(id)
+		e.End = at.UTC()
+		if at.IsZero() || e.End.After(b.now) {
+			e.End = b.now
+		}
+		if e.End.Before(e.Start) {
+			e.End = e.Start
+		}
+		r.update(e, b.now)
+		b.touch(r)
+		if !slices.Contains(problems, r.ID) {
+			problems = append(problems, r.ID)
+		}
+	}
+	return problems
 }
 
 // OpenEvents returns the events of a source that last, of open problems; so

@@ -10,6 +10,16 @@
 //	POST /v2/change/enqueue      PagerDuty change events
 //	POST /webhooks/github        GitHub webhooks, when a secret is configured
 //
+// and, when there is somebody to take problems, what other monitors say is
+// wrong, which becomes a [problem.Event]:
+//
+//	POST /webhooks/alertmanager  Alertmanager's webhook, version 4
+//	POST /v2/enqueue             PagerDuty Events API v2
+//	POST /webhooks/dynatrace     Dynatrace problem notifications
+//
+// as well as the Dynatrace event types that open a problem, and CDEvents
+// incidents, which are recorded besides.
+//
 // Rules that hold for all of them: an event is durable before the answer is
 // 2xx; fields nobody knows are ignored; a missing required field is a 400
 // that names it, in the error format of the API that is imitated; values
@@ -54,6 +64,8 @@ type Verifier func(ctx context.Context, token string) (who string, err error)
 // Config configures [Handlers].
 type Config struct {
 	Recorder Recorder
+	// Problems, when set, takes what other monitors report.
+	Problems Problems
 	// Verify checks tokens; nil admits everybody.
 	Verify Verifier
 	// GitHubSecret is the secret of the GitHub webhook; without it GitHub's
@@ -67,6 +79,7 @@ type Config struct {
 // Handlers are the HTTP handlers; see Register.
 type Handlers struct {
 	recorder     Recorder
+	problems     Problems
 	verify       Verifier
 	githubSecret []byte
 	now          func() time.Time
@@ -87,13 +100,14 @@ func New(cfg Config) (*Handlers, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Handlers{recorder: cfg.Recorder, verify: cfg.Verify, githubSecret: []byte(cfg.GitHubSecret), now: cfg.Now, logger: cfg.Logger}, nil
+	return &Handlers{recorder: cfg.Recorder, problems: cfg.Problems, verify: cfg.Verify, githubSecret: []byte(cfg.GitHubSecret), now: cfg.Now, logger: cfg.Logger}, nil
 }
 
 // Paths are the routes; their handlers check the caller's token, routing key
 // or signature themselves.
 func Paths() []string {
-	return []string{"/api/v2/events/ingest", "/api/v1/events", "/api/cloudevents", "/api/v1/event", "/v2/change/enqueue", "/webhooks/github"}
+	return []string{"/api/v2/events/ingest", "/api/v1/events", "/api/cloudevents", "/api/v1/event", "/v2/change/enqueue", "/webhooks/github",
+		"/webhooks/alertmanager", "/v2/enqueue", "/webhooks/dynatrace"}
 }
 
 // Register adds the routes to mux.
@@ -105,6 +119,11 @@ func (h *Handlers) Register(mux *http.ServeMux) {
 	mux.HandleFunc("POST /v2/change/enqueue", h.pagerDuty)
 	if len(h.githubSecret) > 0 {
 		mux.HandleFunc("POST /webhooks/github", h.github)
+	}
+	if h.problems != nil {
+		mux.HandleFunc("POST /webhooks/alertmanager", h.alertmanager)
+		mux.HandleFunc("POST /v2/enqueue", h.pagerDutyEvents)
+		mux.HandleFunc("POST /webhooks/dynatrace", h.dynatraceNotifications)
 	}
 }
 
@@ -121,8 +140,8 @@ func (h *Handlers) authorize(r *http.Request) (string, error) {
 	return h.verify(r.Context(), token)
 }
 
-// record stores the events one after the other; the error names which of
-// several was wrong.
+// record stores the events one after the other, and makes problems of those
+// that report one; the error names which of several was wrong.
 func (h *Handlers) record(ctx context.Context, events []change.Event) ([]change.Event, error) {
 	out := make([]change.Event, len(events))
 	for i, e := range events {
@@ -135,7 +154,7 @@ func (h *Handlers) record(ctx context.Context, events []change.Event) ([]change.
 		}
 		out[i] = stored
 	}
-	return out, nil
+	return out, h.raise(ctx, out)
 }
 
 // errTooLarge is the error of a body beyond its limit.

@@ -66,14 +66,15 @@ func (k known) Entities(context.Context) ([]entity.Entity, error) { return k, ni
 
 // api is the handlers over a real log.
 type api struct {
-	t     *testing.T
-	store *events
-	mux   *http.ServeMux
+	t        *testing.T
+	store    *events
+	problems *monitored
+	mux      *http.ServeMux
 }
 
 func newAPI(t *testing.T) *api {
 	t.Helper()
-	a := &api{t: t, store: &events{}, mux: http.NewServeMux()}
+	a := &api{t: t, store: &events{}, problems: &monitored{}, mux: http.NewServeMux()}
 	entities := known{
 		{ID: "SERVICE-1", Type: entity.TypeService, Ref: entity.Ref{Service: "paymentservice", Environment: "dev"}},
 		{ID: "SERVICE-2", Type: entity.TypeService, Ref: entity.Ref{Service: "checkout", Environment: "Staging"}, Tags: map[string]string{"DeploymentGroup": "Staging"}},
@@ -82,7 +83,7 @@ func newAPI(t *testing.T) *api {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := compat.New(compat.Config{Recorder: log, Verify: verify, GitHubSecret: secret, Now: func() time.Time { return noon }})
+	h, err := compat.New(compat.Config{Recorder: log, Problems: a.problems, Verify: verify, GitHubSecret: secret, Now: func() time.Time { return noon }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,8 +22,13 @@ type dynatraceEvent struct {
 	Properties map[string]text `json:"properties"`
 }
 
+// typeProblemReported is the type of events of another monitor that open a
+// problem here; the problem's own events tell how it goes on.
+const typeProblemReported = "problem.reported"
+
 // Limits of the Dynatrace Events API v2.
 const (
+	dynatraceTimeout    = 15  // minutes, when none is given
 	maxDynatraceTimeout = 360 // minutes
 	maxDynatraceTitle   = 500
 )
@@ -43,6 +48,9 @@ func (h *Handlers) dynatraceV2(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		h.dynatraceProblem(w, r, err)
 		return
+	}
+	if e.Type == typeProblemReported && e.End.IsZero() { // over, unless it is sent again
+		e.End = h.startOf(&e).Add(in.timeout())
 	}
 	stored, err := h.record(r.Context(), []change.Event{e})
 	if err != nil {
@@ -101,6 +109,21 @@ func dynatraceError(w http.ResponseWriter, status int, message, path, violation 
 	writeJSON(w, status, map[string]body{"error": b})
 }
 
+func (h *Handlers) startOf(e *change.Event) time.Time {
+	if e.Start.IsZero() {
+		return h.now()
+	}
+	return e.Start
+}
+
+func (in *dynatraceEvent) timeout() time.Duration {
+	minutes := dynatraceTimeout
+	if in.Timeout != nil {
+		minutes = *in.Timeout
+	}
+	return time.Duration(minutes) * time.Minute
+}
+
 // event translates the payload; the error is a fault with the field.
 func (in *dynatraceEvent) event(who string) (change.Event, error) {
 	if in.EventType == "" {
@@ -146,7 +169,7 @@ func classify(e *change.Event, eventType string, p properties) error {
 	case "MARKED_FOR_TERMINATION":
 		e.Type, e.Kind = "termination.marked", change.KindAnnotation
 	case "AVAILABILITY_EVENT", "ERROR_EVENT", "PERFORMANCE_EVENT", "RESOURCE_CONTENTION_EVENT", "CUSTOM_ALERT":
-		e.Type, e.Kind = "problem.opened", change.KindProblem
+		e.Type, e.Kind = typeProblemReported, change.KindProblem
 		e.Key = eventType
 	default:
 		return fault.InvalidField("eventType", "%q is unknown, expected CUSTOM_DEPLOYMENT, CUSTOM_CONFIGURATION, CUSTOM_INFO, "+

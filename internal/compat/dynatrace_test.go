@@ -84,11 +84,11 @@ func TestDynatraceEventTypes(t *testing.T) {
 		{"CUSTOM_CONFIGURATION", `{"feature_flag.key":"f"}`, "flag.changed", "flag"},
 		{"CUSTOM_ANNOTATION", `{}`, "annotation", "annotation"},
 		{"MARKED_FOR_TERMINATION", `{}`, "termination.marked", "annotation"},
-		{"AVAILABILITY_EVENT", `{}`, "problem.opened", "problem"},
-		{"ERROR_EVENT", `{}`, "problem.opened", "problem"},
-		{"PERFORMANCE_EVENT", `{}`, "problem.opened", "problem"},
-		{"RESOURCE_CONTENTION_EVENT", `{}`, "problem.opened", "problem"},
-		{"CUSTOM_ALERT", `{}`, "problem.opened", "problem"},
+		{"AVAILABILITY_EVENT", `{}`, "problem.reported", "problem"},
+		{"ERROR_EVENT", `{}`, "problem.reported", "problem"},
+		{"PERFORMANCE_EVENT", `{}`, "problem.reported", "problem"},
+		{"RESOURCE_CONTENTION_EVENT", `{}`, "problem.reported", "problem"},
+		{"CUSTOM_ALERT", `{}`, "problem.reported", "problem"},
 	}
 	a := newAPI(t)
 	for _, tt := range tests {

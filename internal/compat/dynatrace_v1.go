@@ -2,6 +2,7 @@ package compat
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/tidegate-io/tidegate/change"
 	"github.com/tidegate-io/tidegate/entity"
@@ -15,6 +16,7 @@ type dynatraceEventV1 struct {
 	Source      string         `json:"source"`
 	Start       *int64         `json:"start"` // Unix milliseconds
 	End         *int64         `json:"end"`
+	Timeout     int            `json:"timeoutMinutes"`
 	AttachRules *attachRulesV1 `json:"attachRules"`
 
 	DeploymentName    string `json:"deploymentName"`
@@ -71,6 +73,11 @@ func (h *Handlers) dynatraceV1(w http.ResponseWriter, r *http.Request) {
 		h.dynatraceProblem(w, r, err)
 		return
 	}
+	for i := range events {
+		if e := &events[i]; e.Type == typeProblemReported && e.End.IsZero() {
+			e.End = h.startOf(e).Add(in.timeout())
+		}
+	}
 	stored, err := h.record(r.Context(), events)
 	if err != nil {
 		h.dynatraceProblem(w, r, err)
@@ -81,6 +88,14 @@ func (h *Handlers) dynatraceV1(w http.ResponseWriter, r *http.Request) {
 		ids[i] = e.ID
 	}
 	writeJSON(w, http.StatusOK, map[string][]string{"storedIds": ids, "storedCorrelationIds": ids})
+}
+
+func (in *dynatraceEventV1) timeout() time.Duration {
+	minutes := dynatraceTimeout
+	if in.Timeout > 0 {
+		minutes = min(in.Timeout, maxDynatraceTimeout)
+	}
+	return time.Duration(minutes) * time.Minute
 }
 
 // events translates the payload. The identity of the request makes the ids of

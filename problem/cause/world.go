@@ -62,6 +62,7 @@ func newWorld(in Input) *world {
 	for _, g := range w.Failures {
 		w.at(w.originOf(g)).traced = true
 	}
+	w.overhear()
 	return w
 }
 
@@ -166,6 +167,22 @@ func (w *world) connect() {
 		if a != b && !slices.Contains(w.nodes[a].callees, b) {
 			w.nodes[a].callees = append(w.nodes[a].callees, b)
 			w.nodes[b].callers = append(w.nodes[b].callers, a)
+		}
+	}
+}
+
+// overhear adds calls that the graph does not have: a service that complains of
+// another one calls it.
+func (w *world) overhear() {
+	for _, l := range w.Logs {
+		a := w.find(entity.Ref{Service: l.Service, Environment: l.Sample.Environment})
+		if a < 0 || !w.nodes[a].ours() || !complains(l) {
+			continue
+		}
+		if b := w.blamed(l); b >= 0 && b != a && !slices.Contains(w.nodes[a].callees, b) && !slices.Contains(w.nodes[b].callees, a) {
+			w.nodes[a].callees = append(w.nodes[a].callees, b)
+			w.nodes[b].callers = append(w.nodes[b].callers, a)
+			w.nodes[a].traced = true
 		}
 	}
 	for _, n := range w.nodes {
