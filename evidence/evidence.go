@@ -121,6 +121,11 @@ type LogTemplate struct {
 	New      bool                `json:"new"`
 	Sample   telemetry.LogRecord `json:"sample"`
 	TraceIDs []telemetry.TraceID `json:"traceIds,omitempty"`
+
+	// First is the earliest of its lines in the window; Same says that all of
+	// them (more than one) are equal to the letter, variables included.
+	First time.Time `json:"-"`
+	Same  bool      `json:"-"`
 }
 
 // Candidate is a change that may be the cause.

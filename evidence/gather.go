@@ -37,6 +37,8 @@ type Request struct {
 	BaselineTarget entity.Ref
 	// Slow also looks for where time went: for a latency that was too high.
 	Slow bool
+	// Also names further services whose logs are compared.
+	Also []entity.Ref
 
 	Traces  telemetry.TraceReader
 	Logs    telemetry.LogReader

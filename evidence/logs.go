@@ -14,6 +14,7 @@ const (
 	warnSeverity = 13
 	maxLogs      = 20
 	maxServices  = 6
+	maxAlso      = 20 // more that were asked for
 	maxTraceIDs  = 5
 	maxBody      = 4 << 10
 	// A template has risen when it is this many times as frequent as in the
@@ -64,13 +65,13 @@ func (g *gathering) logs(ctx context.Context) {
 }
 
 // logServices are the origins of the largest groups, then the services on
-// their paths, then the target.
+// their paths, then the target, then what was asked for.
 func (g *gathering) logServices() []entity.Ref {
 	var out []entity.Ref
 	seen := map[entity.Ref]bool{}
 	add := func(r entity.Ref) {
 		r.Version = "" // another version's lines tell as much
-		if r.Service != "" && !seen[r] && len(out) < maxServices {
+		if r.Service != "" && !seen[r] && len(out) < maxServices+min(len(g.Also), maxAlso) {
 			seen[r] = true
 			out = append(out, r)
 		}
@@ -88,6 +89,9 @@ func (g *gathering) logServices() []entity.Ref {
 		}
 	}
 	add(g.Target)
+	for _, r := range g.Also {
+		add(r)
+	}
 	return out
 }
 
@@ -148,7 +152,11 @@ func (g *gathering) compareLogs(now, before []telemetry.LogRecord) []*lines {
 }
 
 func (l *lines) count(r telemetry.LogRecord, failing map[telemetry.TraceID]bool) {
+	l.Same = (l.Count == 0 || l.Same) && clip(r.Body, maxBody) == l.Sample.Body
 	l.Count++
+	if l.First.IsZero() || r.Time.Before(l.First) {
+		l.First = r.Time
+	}
 	if r.TraceID.IsZero() || l.traces[r.TraceID] {
 		return
 	}
@@ -171,6 +179,7 @@ func (g *gathering) risen(m *miner, byTemplate map[*template]*lines) []*lines {
 		l.New = l.Baseline == 0
 		if l.New || float64(l.Count) >= risenFactor*expected && float64(l.Count) >= expected+risenLines {
 			l.Template = t.String()
+			l.Same = l.Same && l.Count > 1
 			out = append(out, l)
 		}
 	}

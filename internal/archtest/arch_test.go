@@ -46,9 +46,15 @@ var rows = []row{
 	{pkg: "problem/cause", may: []string{"problem", "evidence", "change", "telemetry", "entity", "fault"}, why: "says why, purely over values; readers are handed in"},
 	{pkg: "notify", may: []string{"fault"}, why: "what is said to the outside, and what was not said yet"},
 
+	{pkg: "delivery/deploy", may: []string{"fault"}, why: "what a pipeline knows about running things"},
+	{pkg: "delivery/pipeline", may: []string{"delivery/deploy", "change", "entity", "fault"}, third: []string{"github.com/google/uuid"},
+		why: "takes revisions through stages; deploying, judging and load are asked of others"},
 	{pkg: "delivery/rollout", may: []string{"delivery/traffic", "change", "entity", "fault"}, why: "gives a version its users step by step; judging and moving are asked of others"},
 	{pkg: "delivery/traffic", may: []string{"fault"}, why: "which version answers a request: placing and splitting"},
 
+	{pkg: "internal/artifact", may: domains, third: []string{"*"}, why: "what is deployed, by its content: sources put it there, deployers take it"},
+	{pkg: "internal/source", may: append(slices.Clone(domains), "internal/artifact"), third: []string{"*"}, why: "where revisions come from"},
+	{pkg: "internal/deployer/...", may: append(slices.Clone(domains), "internal/artifact"), third: []string{"*"}, why: "runs what the artifact store holds"},
 	{pkg: "internal/segment/...", may: []string{"fault"}, third: []string{"github.com/klauspost/compress"}, why: "the file format both embedded stores share"},
 	{pkg: "internal/otlp/wire", may: []string{"telemetry", "entity", "fault"}, why: "the wire format, shared by receivers and stores"},
 	{pkg: "internal/tracestore/...", may: append(slices.Clone(domains), "internal/segment", "internal/otlp/wire"), third: []string{"*"},

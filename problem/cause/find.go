@@ -50,9 +50,6 @@ func (w *world) settleOnset() {
 	onset := w.onset
 	for _, s := range w.Symptoms {
 		for _, m := range w.at(s.Ref).series {
-			if len(m.Points) < 8 {
-				continue // too few to tell
-			}
 			for _, sh := range m.shifts {
 				if (m.role == RoleErrors || m.role == RoleSuccess || m.role == RoleLatency) && harmful(m.role, sh) && w.lasts(m, sh) && sh.end.Before(onset) {
 					onset = sh.end

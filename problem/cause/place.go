@@ -24,6 +24,8 @@ const (
 	weightSymptom  = 1.0 // a symptom was seen there
 	weightShift    = 1.0 // something of its own shifted
 	weightCallee   = 1.5 // against: a place it calls is in trouble too
+	weightLater    = 1.2 // against, per slot: its trouble began after another place's
+	mostLater      = 3.0
 )
 
 // suspect is a place with what speaks for it.
@@ -67,6 +69,7 @@ func (w *world) suspects() []suspect {
 		}
 	}
 	w.shifted(score)
+	w.ordered(score)
 	var out []suspect
 	for _, s := range score {
 		if s.score > 0 && w.nodes[s.node].involved() {
@@ -272,6 +275,46 @@ func (w *world) shifted(score []suspect) {
 			}
 		}
 	}
+}
+
+// ordered takes from places whose trouble began after that of another place.
+func (w *world) ordered(score []suspect) {
+	var first moved
+	for i, n := range w.nodes {
+		if t, ok := n.clear(); ok && score[i].score > 0 && n.involved() && (first.m == nil || t.s.start.Before(first.s.start)) {
+			first = t
+		}
+	}
+	for i, n := range w.nodes {
+		if t, ok := n.clear(); ok && t.m != first.m {
+			slots := float64(t.s.start.Sub(first.s.start)) / float64(max(t.m.Step, first.m.Step))
+			if slots >= 1 {
+				score[i].add("anomaly", -math.Min(mostLater, weightLater*slots), shiftText(t.m, t.s)+", after "+first.m.Ref.String())
+			}
+		}
+	}
+}
+
+// clear is the earliest failures or delays at a place that are far outside the
+// noise, so that it is clear when they began.
+func (n *node) clear() (moved, bool) {
+	var best moved
+	for _, m := range n.series {
+		for _, s := range m.shifts {
+			if m.role != RoleResource && harmful(m.role, s) && s.z >= farOutside && (best.m == nil || s.start.Before(best.s.start)) {
+				best = moved{m, s}
+			}
+		}
+	}
+	return best, best.m != nil
+}
+
+// later reports whether the trouble of one place clearly began at least a slot
+// after that of another.
+func later(a, b *node) bool {
+	x, ok := a.clear()
+	y, also := b.clear()
+	return ok && also && x.s.start.Sub(y.s.start) >= max(x.m.Step, y.m.Step)
 }
 
 // moved is a series and its shift.

@@ -90,8 +90,9 @@ func (w *world) reach(from int) []int {
 // own is the excess that begins at a place: its excess less what it gets from
 // its callees. Of each callee it gets between nothing and all (others may call
 // it too). Callees are taken one by one, the one that explains most first, as
-// long as one explains more than chance would; those that nobody called before
-// cannot have become worse and explain nothing.
+// long as one explains more than chance would. Those that nobody called before
+// cannot have become worse, and those whose trouble began later cannot have
+// passed it on: they explain nothing.
 func (w *world) own(i int, k kind, certain []bool) (own []float64, via int) {
 	e := w.nodes[i].excess[k]
 	own, via = slices.Clone(e.by), -1
@@ -100,7 +101,7 @@ func (w *world) own(i int, k kind, certain []bool) (own []float64, via int) {
 		best, gain, from := -1, minGain, []float64(nil)
 		for j, c := range left {
 			ce := w.nodes[c].excess[k]
-			if ce == nil || ce.fresh || !certain[c] {
+			if ce == nil || ce.fresh || !certain[c] || later(w.nodes[c], w.nodes[i]) {
 				continue
 			}
 			part := e.aligned(ce)

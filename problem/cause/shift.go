@@ -22,6 +22,8 @@ func (s shift) up() bool { return s.after > s.before }
 
 // Limits of what counts as a shift.
 const (
+	// fewestPoints: in fewer nothing can be told from noise.
+	fewestPoints = 8
 	// leastZ is the least height, in standard deviations of the noise.
 	leastZ = 4
 	// leastChange is the least relative change of level: less hurts nobody.
@@ -39,7 +41,7 @@ const (
 func shifts(points []Point, step time.Duration) []shift {
 	points = thin(points)
 	var out []shift
-	for len(points) >= 4 {
+	for len(points) >= fewestPoints {
 		s, at, ok := fit(points, step)
 		if !ok {
 			break
@@ -85,7 +87,7 @@ func fit(points []Point, step time.Duration) (shift, int, bool) {
 	if gain < penalty*2*math.Log(float64(n)) || z < leastZ || math.Abs(b) < leastChange*math.Abs(a) {
 		return shift{}, 0, false
 	}
-	s := shift{before: a, after: a + b, ramp: time.Duration(length) * step, z: z}
+	s := shift{before: median(y[:at]), after: a + b, ramp: time.Duration(length) * step, z: z}
 	s.start, s.end = began(points, step, at, length, b, noise)
 	return s, at, true
 }

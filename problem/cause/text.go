@@ -29,7 +29,10 @@ func lasting(d time.Duration) string {
 
 // figure writes a value with three digits that count.
 func figure(v float64) string {
-	if v != 0 && (math.Abs(v) >= 1000 || math.Abs(v) < 0.001) {
+	if math.Abs(v) < 1e-9 {
+		return "0"
+	}
+	if math.Abs(v) >= 1000 || math.Abs(v) < 0.001 {
 		return fmt.Sprintf("%.3g", v)
 	}
 	return strings.TrimRight(strings.TrimRight(fmt.Sprintf("%.3f", v), "0"), ".")
