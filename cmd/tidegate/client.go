@@ -33,8 +33,8 @@ func newClient(base, token string) (*client, error) {
 	return &client{base: strings.TrimSuffix(base, "/"), token: token, http: http.Client{Timeout: 11 * time.Minute}}, nil
 }
 
-// problem is an error answer (RFC 9457).
-type problem struct {
+// problemDetails is an error answer (RFC 9457).
+type problemDetails struct {
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
 	Errors []struct {
@@ -104,7 +104,7 @@ func noAnswer(ctx context.Context, base string, err error) error {
 
 func answerError(res *http.Response) error {
 	raw, _ := io.ReadAll(io.LimitReader(res.Body, 1<<20))
-	var p problem
+	var p problemDetails
 	if json.Unmarshal(raw, &p) != nil || p.Detail == "" {
 		p.Detail = strings.TrimSpace(string(raw))
 	}

@@ -115,7 +115,7 @@ is safe.
 		return nil
 	}
 	addGroup(root, "Judge", c.validateCommand(), c.validationCommand(), c.guardianCommand())
-	addGroup(root, "Look and change", c.servicesCommand(), c.traceCommand(), c.logsCommand(), c.eventCommand(), c.flagCommand(),
+	addGroup(root, "Look and change", c.servicesCommand(), c.problemCommand(), c.traceCommand(), c.logsCommand(), c.eventCommand(), c.flagCommand(),
 		c.loadTestCommand(), c.workflowCommand(), c.healingCommand(), c.routeCommand(), c.rolloutCommand())
 	addGroup(root, "Configure", c.applyCommand(), c.deleteCommand(), c.manifestsCommand(), schemaCommand())
 	addGroup(root, "Run", serveCommand(), c.statusCommand(), demoCommand(), openAPICommand())
