@@ -100,7 +100,8 @@ func dispersion(es []events) float64 {
 	for i, e := range es {
 		residuals[i] = e.baseline - x/n*e.baselineExposure
 	}
-	return upperVariance(residuals, x/float64(len(es))) / (x / float64(len(es)))
+	v, _ := upperVariance(residuals, x/float64(len(es)))
+	return v / (x / float64(len(es)))
 }
 
 // assumedRho is the autocorrelation from slice to slice for which the error
@@ -110,19 +111,19 @@ const assumedRho = 0.7
 
 // upperVariance is the upper 95 % limit of the long-run variance of xs, and at
 // least white, the variance that independent requests have anyway: only what
-// exceeds that can be autocorrelated.
-func upperVariance(xs []float64, white float64) float64 {
+// exceeds that can be autocorrelated. It returns the degrees of freedom with it.
+func upperVariance(xs []float64, white float64) (v, df float64) {
 	const stretch = (1 + assumedRho) / (1 - assumedRho)
 	n := float64(len(xs))
 	if n >= minSlices*stretch {
 		lr := longRunVariance(xs)
-		return max(white, upperLimit(lr.variance, lr.df))
+		return max(white, upperLimit(lr.variance, lr.df)), lr.df
 	}
 	var squares float64
 	for _, x := range xs {
 		squares += x * x
 	}
-	return white + stretch*max(0, upperLimit(squares/(n-1), n-1)-white)
+	return white + stretch*max(0, upperLimit(squares/(n-1), n-1)-white), n - 1
 }
 
 // upperLimit of a variance estimated with df degrees of freedom: df·v/σ² is

@@ -83,7 +83,7 @@ func bartlettLags(n int) int { return min(int(4*math.Pow(float64(n)/100, 2.0/9))
 // kurtosis, which comes to 1/x; and as x events have a φ between 1 and x, it is
 // at most log(x)²/4 (Popoviciu 1935).
 func (r *reading) logVariance() float64 {
-	v := logVariance(r.slices)
+	v := logVariance(r.slices, r.df)
 	var x float64
 	switch {
 	case r.kind == Ratio:
@@ -102,17 +102,17 @@ func (r *reading) logVariance() float64 {
 }
 
 // logVariance is the variance of the logarithm of a long-run variance estimated
-// from n independent slices: 2/n times the sum of the kernel's squared weights
-// (Andrews 1991, Econometrica 59(3), section 3), and 4/n for the
-// autocorrelation of the prewhitening, as 1/(1−ρ)² with ρ known to 1/√n.
-func logVariance(n int) float64 {
+// from n slices: 2/n times the sum of the kernel's squared weights (Andrews 1991,
+// Econometrica 59(3), section 3), and for the prewhitening, 1/(1−ρ)² with the
+// variance (1−ρ²)/n of ρ, 4/n·(1+ρ)/(1−ρ), that is 4/(df+1).
+func logVariance(n int, df float64) float64 {
 	lags := bartlettLags(n - 1)
 	squares := 1.0
 	for l := 1; l <= lags; l++ {
 		w := 1 - float64(l)/float64(lags+1)
 		squares += 2 * w * w
 	}
-	return (2*squares + 4) / float64(n)
+	return 2*squares/float64(n) + 4/min(float64(n), df+1)
 }
 
 // autocovariance of a series around zero. Four sums run side by side, so that

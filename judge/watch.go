@@ -16,8 +16,16 @@ type watch struct {
 	events    []events
 	phi       float64 // what counts are divided by
 
+	means sums // of a watch that cannot count
+
 	fail, pass float64 // logarithms of the e-values
 	shape      finding
+}
+
+// sums are what weighMeans found: the variance is that of one slice.
+type sums struct {
+	n            int
+	variance, df float64
 }
 
 func newWatch(p pair) *watch {
@@ -122,44 +130,4 @@ func (w *watch) needed() float64 {
 		return 0
 	}
 	return more
-}
-
-// settleDetectable states the true candidate whose evidence would by now have
-// reached 1/level with 95 % power, had it been there from the first slice: for
-// each alternative of the mixture the count that suffices, and of these the
-// smallest.
-func (w *watch) settleDetectable(res *Result, level float64) {
-	s, k, m := w.inEvents()
-	var x, nc, nb float64
-	for _, e := range w.events {
-		x += e.baseline / w.phi
-		nc += e.candidateExposure / w.phi
-		nb += e.baselineExposure / w.phi
-	}
-	if s == down || nc == 0 || nb == 0 {
-		return
-	}
-	needed := math.Log(2 * alternatives / level) // half of the mass starts with the first slice
-	split, least := k*nc/nb, math.Inf(1)
-	for _, rho := range alternativesAbove() {
-		b := (split + 1) / (rho*split + 1)
-		a := rho * b
-		against := nc*m*(a-1) - x*math.Log(b)
-		least = min(least, (needed+against)/math.Log(a))
-	}
-	rate := gammaQuantile(1-miss, least) / nc
-	if w.now.kind == Distribution {
-		at := w.base.hist.quantile(1 - rate)
-		if rate >= 1 || at <= 0 || w.side == down {
-			return
-		}
-		rate = w.base.estimate * w.accept.limit(w.side, w.base.estimate) / at
-	}
-	if w.now.kind == Ratio && rate > 1 {
-		return
-	}
-	res.Detectable = Number(rate)
-	if b := w.base.estimate; b > 0 {
-		res.MDE = Number(rate/b - 1)
-	}
 }

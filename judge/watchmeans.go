@@ -30,8 +30,9 @@ func (w *watch) weighMeans(c, b []Slice) {
 	for i, x := range xs {
 		centred[i] = x - mean
 	}
-	variance := upperVariance(centred, 0)
+	variance, df := upperVariance(centred, 0)
 	w.phi = 1
+	w.means.n, w.means.variance, w.means.df = len(xs), variance, df
 	if variance == 0 {
 		w.weighConstant(xs[0])
 		return

@@ -203,8 +203,9 @@ func (b *bench) detectableIsDetected() {
 		}
 	}
 	for _, w := range []world{{perSecond: 20, errors: 0.01}, {perSecond: 200, errors: 0.01}} {
-		for objective, name := range []string{"p95", "error rate"} {
-			b.detectableComparison(scenario, w, objective, name, n)
+		for objective, name := range []string{"p95", "error rate", "traffic"} {
+			b.detectableAgainst(scenario, "comparison: ", comparison, w, objective, name, n)
+			b.detectableAgainst(scenario, "watch: ", watch, w, objective, name, n)
 		}
 	}
 }
@@ -260,20 +261,20 @@ func (b *bench) detectableAdaptive(scenario string, w world, objective int, name
 	b.rate(scenario, "adaptive: "+w.name(), ours, name+" caught", int(caught.Load()), int(stated.Load()), ">=", 0.95)
 }
 
-func (b *bench) detectableComparison(scenario string, w world, objective int, name string, n int) {
+func (b *bench) detectableAgainst(scenario, how string, criterion func(judge.Objective) judge.Objective, w world, objective int, name string, n int) {
 	var caught, stated atomic.Int64
 	b.simulate(n, func(_ int, rng *rand.Rand) {
-		v := against(comparison, w.once(rng, healthy), w.once(rng, healthy))
+		v := against(criterion, w.once(rng, healthy), w.once(rng, healthy))
 		c, ok := worsened(w, objective, float64(v.Results[objective].Detectable))
 		if !ok {
 			return
 		}
 		stated.Add(1)
-		if against(comparison, w.once(rng, c), w.once(rng, healthy)).Results[objective].Status == judge.StatusFail {
+		if against(criterion, w.once(rng, c), w.once(rng, healthy)).Results[objective].Status == judge.StatusFail {
 			caught.Add(1)
 		}
 	})
-	b.rate(scenario, "comparison: "+w.name(), ours, name+" caught", int(caught.Load()), int(stated.Load()), ">=", 0.95)
+	b.rate(scenario, how+w.name(), ours, name+" caught", int(caught.Load()), int(stated.Load()), ">=", 0.95)
 }
 
 // flagFlip: after a good minute half the requests fail; how long until the
