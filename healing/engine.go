@@ -119,7 +119,11 @@ func (e *Engine) sweep(ctx context.Context) {
 		return
 	}
 	for _, p := range open {
-		if err := e.Consider(ctx, p); err != nil && ctx.Err() == nil {
+		err := e.Consider(ctx, p)
+		if err == nil {
+			err = e.sayMissing(ctx, p.ID)
+		}
+		if err != nil && ctx.Err() == nil {
 			e.cfg.Logger.ErrorContext(ctx, "cannot decide about a problem", "problem", p.ID, "error", err)
 		}
 	}

@@ -52,7 +52,7 @@ func (e *Engine) execute(ctx context.Context, a Action) {
 		defer close(beats)
 		x.heartbeat()
 	}()
-	err := x.catchUp()
+	err := x.sayAgain()
 	for err == nil && x.a.State != StateEnded {
 		err = x.step()
 		x.resumed = false
@@ -136,8 +136,18 @@ func (x *execution) save(a Action, entries ...Entry) error {
 func (x *execution) saved(entries []Entry) {
 	x.cfg.Changed(x.a)
 	for _, e := range entries {
-		x.say(e)
+		x.say(x.ctx, e)
 	}
+}
+
+// sayAgain says what was said no more before the action was taken up: that it
+// was decided, and the last line before a crash.
+func (x *execution) sayAgain() error {
+	entries, err := x.cfg.Store.Audit(x.ctx, x.a.ID, "", maxPrior)
+	if err != nil {
+		return err
+	}
+	return x.catchUp(x.ctx, x.a.Problem, entries)
 }
 
 // step takes the action one state further.

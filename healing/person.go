@@ -151,17 +151,9 @@ func (e *Engine) answer(ctx context.Context, id, who, reason string, decide func
 		return a, err
 	}
 	e.cfg.Changed(a)
-	e.comment(ctx, entry)
+	e.say(ctx, entry)
 	e.signal()
 	return a, nil
-}
-
-// comment says what a person did; what is missed is said when the action is
-// taken up next.
-func (e *Engine) comment(ctx context.Context, entry Entry) {
-	if err := e.cfg.Problems.Comment(ctx, entry.Problem, said(&entry)); err != nil {
-		e.cfg.Logger.WarnContext(ctx, "cannot comment on a problem", "problem", entry.Problem, "error", err)
-	}
 }
 
 // Option is something a person can have done about a problem.

@@ -1,6 +1,8 @@
 package healing
 
 import (
+	"context"
+
 	"github.com/tidegate-io/tidegate/fault"
 	"github.com/tidegate-io/tidegate/problem"
 )
@@ -22,23 +24,19 @@ func said(e *Entry) problem.Comment {
 	return problem.Comment{Time: e.Time, Who: who, Text: e.Text, Kind: kind, Link: "/v1/healing/actions/" + e.Action}
 }
 
-// say puts a line on the problem and hands it to the system that the problem
-// came from. A comment that cannot be made does not hold up the healing.
-func (x *execution) say(e Entry) {
-	c := said(&e)
-	if err := x.cfg.Problems.Comment(x.ctx, e.Problem, c); err != nil && x.ctx.Err() == nil && !fault.Is(err, fault.KindNotFound) {
-		x.cfg.Logger.WarnContext(x.ctx, "cannot comment on a problem", "problem", e.Problem, "error", err)
+// say puts a line on the problem and hands it to the systems that the problem
+// came from. A comment that cannot be made does not hold up the healing; it is
+// made later, see catchUp.
+func (e *Engine) say(ctx context.Context, entry Entry) {
+	if err := e.cfg.Problems.Comment(ctx, entry.Problem, said(&entry)); err != nil && ctx.Err() == nil && !fault.Is(err, fault.KindNotFound) {
+		e.cfg.Logger.WarnContext(ctx, "cannot comment on a problem", "problem", entry.Problem, "error", err)
 	}
-	x.report(e)
-}
-
-func (x *execution) report(e Entry) {
-	if x.cfg.Reporter == nil {
+	if e.cfg.Reporter == nil {
 		return
 	}
-	p, err := x.cfg.Problems.Problem(x.ctx, e.Problem)
+	p, err := e.cfg.Problems.Problem(ctx, entry.Problem)
 	if err != nil {
-		return // said already that the problem cannot be read
+		return // as the comment before
 	}
 	seen := map[problem.External]bool{}
 	for i := range p.Events {
@@ -47,35 +45,50 @@ func (x *execution) report(e Entry) {
 			continue
 		}
 		seen[*to] = true
-		if err := x.cfg.Reporter.Report(x.ctx, actionID(e.Action, e.What, e.Text, to.System, to.ID), *to, e.Text); err != nil && x.ctx.Err() == nil {
-			x.cfg.Logger.WarnContext(x.ctx, "cannot comment where a problem came from", "problem", e.Problem, "system", to.System, "error", err)
+		if err := e.cfg.Reporter.Report(ctx, actionID(entry.Action, entry.What, entry.Text, to.System, to.ID), *to, entry.Text); err != nil && ctx.Err() == nil {
+			e.cfg.Logger.WarnContext(ctx, "cannot comment where a problem came from", "problem", entry.Problem, "system", to.System, "error", err)
 		}
 	}
 }
 
-// catchUp says what was stored and not said: that an action was decided, and
-// the last line before a crash.
-func (x *execution) catchUp() error {
-	entries, err := x.cfg.Store.Audit(x.ctx, x.a.ID, "", maxPrior)
-	if err != nil {
-		return err
+// catchUp says what is in the audit and not on the problem: a process may have
+// ended between the two.
+func (e *Engine) catchUp(ctx context.Context, id string, entries []Entry) error {
+	if len(entries) == 0 {
+		return nil
 	}
-	p, err := x.cfg.Problems.Problem(x.ctx, x.a.Problem)
+	p, err := e.cfg.Problems.Problem(ctx, id)
 	if fault.Is(err, fault.KindNotFound) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	there := map[problem.Comment]bool{}
+	type comment struct{ text, link string }
+	there := map[comment]bool{}
 	for _, c := range p.Comments {
-		there[problem.Comment{Text: c.Text, Kind: c.Kind, Link: c.Link}] = true
+		there[comment{c.Text, c.Link}] = true
 	}
-	for i := len(entries) - 1; i >= 0; i-- {
-		c := said(&entries[i])
-		if !there[problem.Comment{Text: c.Text, Kind: c.Kind, Link: c.Link}] {
-			x.say(entries[i])
+	for i := len(entries) - 1; i >= 0; i-- { // oldest first
+		if c := said(&entries[i]); !there[comment{c.Text, c.Link}] {
+			e.say(ctx, entries[i])
 		}
 	}
 	return nil
+}
+
+// sayMissing catches up with lines that nobody is about to say any more.
+func (e *Engine) sayMissing(ctx context.Context, id string) error {
+	entries, err := e.cfg.Store.Audit(ctx, "", id, maxPrior)
+	if err != nil {
+		return err
+	}
+	var old []Entry
+	before := e.cfg.Clock().Add(-e.cfg.Lease)
+	for _, entry := range entries {
+		if entry.Time.Before(before) {
+			old = append(old, entry)
+		}
+	}
+	return e.catchUp(ctx, id, old)
 }
