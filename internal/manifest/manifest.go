@@ -77,6 +77,10 @@ var kinds = map[string]func() spec{
 	"Route":               func() spec { return new(Route) },
 	"Rollout":             func() spec { return new(Rollout) },
 	"NotificationChannel": func() spec { return new(NotificationChannel) },
+	"LogRule":             func() spec { return new(LogRule) },
+	"Alert":               func() spec { return new(Alert) },
+	"AlertingProfile":     func() spec { return new(AlertingProfile) },
+	"MaintenanceWindow":   func() spec { return new(MaintenanceWindow) },
 }
 
 // Kinds returns the known kinds, sorted.

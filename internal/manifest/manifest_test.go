@@ -115,7 +115,7 @@ func TestMistakes(t *testing.T) {
 			"apiVersion: tidegate.dev/v1\nkind: Guardian\nmetadata: {name: My Guard}\nspec: {template: golden-signals, target: {service: s}}\n",
 			[]string{`metadata.name: "My Guard" is not a name`}},
 		"nothing said": {
-			"{}\n", []string{`apiVersion: is missing: expected tidegate.dev/v1`, `kind: is missing: expected one of FlagSet, Guardian`, `metadata.name: is missing`}},
+			"{}\n", []string{`apiVersion: is missing: expected tidegate.dev/v1`, `kind: is missing: expected one of Alert, AlertingProfile`, `metadata.name: is missing`}},
 		"a query that does not parse": {
 			guardianWith("name: x\nindicator: {promql: 'sum(rate(x[1m])'}\nfail: '> 1'"),
 			[]string{`8:27: spec.objectives[0].indicator.promql: no PromQL`, `unclosed left parenthesis`}},
@@ -155,6 +155,30 @@ func TestMistakes(t *testing.T) {
 		"unset environment variable": {
 			"apiVersion: tidegate.dev/v1\nkind: LoadTest\nmetadata: {name: l}\nspec: {target: {service: s}, duration: 1s, rate: 1/s, request: {url: '${env.NOPE}/x'}}\n",
 			[]string{`environment variable NOPE is not set`}},
+		"an alert whose query does not parse": {
+			"apiVersion: tidegate.dev/v1\nkind: Alert\nmetadata: {name: a}\nspec:\n  query: sum(rate(x[1m])\n  limit: '> 1'\n",
+			[]string{`5:10: spec.query: no PromQL`}},
+		"an alert that is too often looked at": {
+			"apiVersion: tidegate.dev/v1\nkind: Alert\nmetadata: {name: a}\nspec:\n  query: up\n  every: 10ms\n",
+			[]string{`6:10: spec.every: expected 1s to 1h`}},
+		"a log rule that matches everything": {
+			"apiVersion: tidegate.dev/v1\nkind: LogRule\nmetadata: {name: l}\nspec: {match: {service: cart}, within: 1m}\n",
+			[]string{`4:7: spec: matches every record`}},
+		"a pattern that is none": {
+			"apiVersion: tidegate.dev/v1\nkind: LogRule\nmetadata: {name: l}\nspec: {match: {pattern: '('}, within: 1m}\n",
+			[]string{`spec.pattern: error parsing regexp`}},
+		"an unknown severity": {
+			"apiVersion: tidegate.dev/v1\nkind: AlertingProfile\nmetadata: {name: p}\nspec: {for: {severity: eror}}\n",
+			[]string{`spec.for.severity: "eror"`}},
+		"a filter that says nothing": {
+			"apiVersion: tidegate.dev/v1\nkind: AlertingProfile\nmetadata: {name: p}\nspec: {for: {events: [{}]}}\n",
+			[]string{`spec.for.events[0]: says nothing`}},
+		"a window that ends before it begins": {
+			"apiVersion: tidegate.dev/v1\nkind: MaintenanceWindow\nmetadata: {name: w}\nspec: {from: 2026-05-01T03:00, to: 2026-05-01T02:00}\n",
+			[]string{`spec.to: expected a time after from`}},
+		"a window without times": {
+			"apiVersion: tidegate.dev/v1\nkind: MaintenanceWindow\nmetadata: {name: w}\nspec: {to: tomorrow}\n",
+			[]string{`spec.to: "tomorrow" is not a time`}},
 		"body file that is not there": {
 			"apiVersion: tidegate.dev/v1\nkind: LoadTest\nmetadata: {name: l}\nspec: {target: {service: s}, duration: 1s, rate: 1/s, request: {url: 'http://x/', body: {file: order.json}}}\n",
 			[]string{`spec.request.body.file: "order.json" was not found`}},
