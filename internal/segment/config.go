@@ -58,6 +58,9 @@ type Config struct {
 	// ReencodeAfter is the age at which sealed segments are compressed harder;
 	// segments of many tiny frames are regrouped at once. Default 1 h.
 	ReencodeAfter time.Duration
+	// Layout of the requests, where they are protobuf: data that stays is
+	// written by columns then.
+	Layout Layout
 
 	Clock    func() time.Time // default time.Now
 	Logger   *slog.Logger     // default discards

@@ -193,7 +193,7 @@ func (l *Log[S]) index(p *part[S]) error {
 func (l *Log[S]) worthReencoding(p *part[S]) bool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	if len(p.frames) == 0 || len(p.damage) > 0 || p.codec == codecZstd {
+	if len(p.frames) == 0 || len(p.damage) > 0 || p.codec != codecS2 {
 		return false
 	}
 	var raw int64
@@ -240,7 +240,7 @@ func (l *Log[S]) rewrite(ctx context.Context, p, fresh *part[S]) error {
 		if len(body) == 0 {
 			return nil
 		}
-		frame := appendFrame(nil, body, codecZstd)
+		frame := appendStaying(nil, body, l.cfg.Layout)
 		if _, err := fresh.file.WriteAt(frame, fresh.size); err != nil {
 			return err
 		}

@@ -47,8 +47,8 @@ func Open(cfg Config) (*Store, error) {
 		SegmentBytes: cfg.SegmentBytes, SegmentAge: cfg.SegmentAge,
 		MaxPending: cfg.MaxPending, CacheBytes: cfg.CacheBytes,
 		SyncEvery: cfg.SyncEvery, SyncEachCommit: cfg.SyncEachCommit,
-		ReencodeAfter: cfg.ReencodeAfter,
-		Clock:         cfg.Clock, Logger: cfg.Logger,
+		ReencodeAfter: cfg.ReencodeAfter, Layout: layout,
+		Clock: cfg.Clock, Logger: cfg.Logger,
 	}, sch)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,296 @@
+package segment
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// columnsBody returns the body that appendColumns was given, which has size
+// bytes. Whatever it is given, it takes no more memory than a small multiple of
+// that.
+func columnsBody(stored []byte, size int) ([]byte, error) {
+	r := &assembler{limit: size, body: make([]byte, 0, size)}
+	if !r.open(stored) {
+		return nil, errBody
+	}
+	for len(r.tokens) > 0 {
+		if !r.entry() {
+			return nil, errBody
+		}
+	}
+	if len(r.body) != size {
+		return nil, errBody
+	}
+	return r.body, nil
+}
+
+// maxBlob bounds what a blob may decompress to.
+func (r *assembler) maxBlob() uint64 { return 2*uint64(r.limit) + 64<<10 }
+
+// blob takes one compressed stream off the front of data; want is its size, or
+// 0 when that is not known.
+func (r *assembler) blob(data *[]byte, want uint64) ([]byte, bool) {
+	n, ok := uvarint(data)
+	if !ok || want > r.maxBlob() {
+		return nil, false
+	}
+	stored, ok := take(data, n)
+	if !ok {
+		return nil, false
+	}
+	var h zstd.Header
+	if h.Decode(stored) != nil || !h.HasFCS || h.FrameContentSize > r.maxBlob() {
+		return nil, false
+	}
+	v, err := zstdDecoder.DecodeAll(stored, make([]byte, 0, h.FrameContentSize))
+	return v, err == nil && (want == 0 || uint64(len(v)) == want)
+}
+
+// assembler puts entries together from columns. After a mistake its methods
+// return false.
+type assembler struct {
+	columns []source
+	tokens  []byte
+	time    uint64
+	ids     [idGroups]known
+	body    []byte
+	limit   int
+}
+
+// source is a column to read from.
+type source struct {
+	kind   uint8
+	values []byte
+	head   []byte // what each value begins with: the tag; all of it for constants
+}
+
+// known is the identifiers of a group so far, and those to come.
+type known struct {
+	seen [][]byte
+	rest []byte
+}
+
+// uvarint takes a number off the front of b.
+func uvarint(b *[]byte) (uint64, bool) {
+	if len(*b) > 0 && (*b)[0] < 0x80 {
+		v := (*b)[0]
+		*b = (*b)[1:]
+		return uint64(v), true
+	}
+	v, n := binary.Uvarint(*b)
+	if n <= 0 {
+		return 0, false
+	}
+	*b = (*b)[n:]
+	return v, true
+}
+
+// take takes n bytes off the front of b.
+func take(b *[]byte, n uint64) ([]byte, bool) {
+	if n > uint64(len(*b)) {
+		return nil, false
+	}
+	v := (*b)[:n:n]
+	*b = (*b)[n:]
+	return v, true
+}
+
+// open reads the head and cuts the data into streams.
+func (r *assembler) open(data []byte) bool {
+	first, ok := r.blob(&data, 0)
+	if !ok {
+		return false
+	}
+	n, ok := uvarint(&first)
+	if !ok {
+		return false
+	}
+	head, ok := take(&first, n)
+	if !ok || !r.define(&head) {
+		return false
+	}
+	streams := []*[]byte{&r.tokens}
+	for i := range r.ids {
+		streams = append(streams, &r.ids[i].rest)
+	}
+	for i := range r.columns {
+		streams = append(streams, &r.columns[i].values)
+	}
+	for _, stream := range streams {
+		size, ok := uvarint(&head)
+		if !ok {
+			return false
+		}
+		if size < longStream {
+			*stream, ok = take(&first, size)
+		} else {
+			*stream, ok = r.blob(&data, size)
+		}
+		if !ok {
+			return false
+		}
+	}
+	return len(data) == 0 && len(head) == 0 && len(first) == 0 && r.columns[0].kind == colTime
+}
+
+// define reads the definitions.
+func (r *assembler) define(head *[]byte) bool {
+	n, ok := uvarint(head)
+	if !ok || n == 0 || n > maxColumns || n > uint64(len(*head)) {
+		return false
+	}
+	r.columns = make([]source, n)
+	for i := range r.columns {
+		if !r.columns[i].define(head) {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *source) define(data *[]byte) bool {
+	kind, ok := take(data, 1)
+	if !ok {
+		return false
+	}
+	c.kind = kind[0]
+	tag, ok := uvarint(data)
+	if !ok || c.kind < colMessage || c.kind >= colID+idGroups {
+		return false
+	}
+	c.head = binary.AppendUvarint(nil, tag)
+	if c.kind != colConstant {
+		return true
+	}
+	n, ok := uvarint(data)
+	if !ok || n > maxNameLen {
+		return false
+	}
+	constant, ok := take(data, n)
+	c.head = append(binary.AppendUvarint(c.head, n), constant...)
+	return ok
+}
+
+// entry writes one entry.
+func (r *assembler) entry() bool {
+	if t, ok := uvarint(&r.tokens); !ok || t != 1 || !r.nextTime(&r.columns[0]) {
+		return false
+	}
+	r.body = binary.LittleEndian.AppendUint64(r.body, r.time)
+	at := len(r.body)
+	r.body = append(r.body, 0, 0, 0, 0)
+	if !r.message(0) {
+		return false
+	}
+	binary.LittleEndian.PutUint32(r.body[at:], uint32(len(r.body)-at-4))
+	return true
+}
+
+// message writes fields until the message ends.
+func (r *assembler) message(depth int) bool {
+	for {
+		t, ok := uvarint(&r.tokens)
+		if !ok || t > uint64(len(r.columns)) || len(r.body) > r.limit {
+			return false
+		}
+		if t == 0 {
+			return true
+		}
+		c := &r.columns[t-1]
+		r.body = append(r.body, c.head...)
+		switch c.kind {
+		case colConstant:
+		case colMessage:
+			ok = depth <= maxNesting && r.nested(depth)
+		default:
+			ok = r.value(c)
+		}
+		if !ok {
+			return false
+		}
+	}
+}
+
+// nested writes a message with its length before it. Most lengths take one or
+// two bytes, which is known only afterwards.
+func (r *assembler) nested(depth int) bool {
+	at := len(r.body)
+	r.body = append(r.body, 0)
+	if !r.message(depth + 1) {
+		return false
+	}
+	size := uint64(len(r.body) - at - 1)
+	if size < 0x80 {
+		r.body[at] = byte(size)
+		return true
+	}
+	var buf [binary.MaxVarintLen64]byte
+	n := binary.PutUvarint(buf[:], size)
+	r.body = slices.Insert(r.body, at+1, buf[1:n]...)
+	r.body[at] = buf[0]
+	return true
+}
+
+func (r *assembler) value(c *source) bool {
+	switch c.kind {
+	case colTime:
+		ok := r.nextTime(c)
+		r.body = binary.LittleEndian.AppendUint64(r.body, r.time)
+		return ok
+	case colVarint:
+		v, ok := uvarint(&c.values)
+		r.body = binary.AppendUvarint(r.body, v)
+		return ok
+	case colFixed64:
+		return r.copy(c, 8)
+	case colFixed32:
+		return r.copy(c, 4)
+	case colBytes:
+		n, ok := uvarint(&c.values)
+		r.body = binary.AppendUvarint(r.body, n)
+		return ok && r.copy(c, n)
+	}
+	return r.id(c)
+}
+
+func (r *assembler) copy(c *source, n uint64) bool {
+	v, ok := take(&c.values, n)
+	r.body = append(r.body, v...)
+	return ok
+}
+
+func (r *assembler) nextTime(c *source) bool {
+	d, n := binary.Varint(c.values)
+	if n <= 0 {
+		return false
+	}
+	c.values = c.values[n:]
+	r.time += uint64(d)
+	return true
+}
+
+func (r *assembler) id(c *source) bool {
+	g := &r.ids[c.kind-colID]
+	n, ok := uvarint(&c.values)
+	if !ok || n > uint64(len(g.seen)) {
+		return false
+	}
+	if n == 0 {
+		size, ok := uvarint(&c.values)
+		if !ok {
+			return false
+		}
+		v, ok := take(&g.rest, size)
+		if !ok {
+			return false
+		}
+		g.seen = append(g.seen, v)
+		n = uint64(len(g.seen))
+	}
+	v := g.seen[n-1]
+	r.body = binary.AppendUvarint(r.body, uint64(len(v)))
+	r.body = append(r.body, v...)
+	return true
+}
