@@ -8,11 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/tidegate-io/tidegate/fault"
+	"github.com/tidegate-io/tidegate/internal/program"
 	"github.com/tidegate-io/tidegate/loadtest"
 )
 
@@ -59,11 +58,11 @@ func (c *Command) Run(ctx context.Context, job loadtest.Job) (loadtest.Outcome, 
 		ctx, cancel = context.WithTimeoutCause(ctx, commandLimit(d), errOverran)
 		defer cancel()
 	}
-	out := &tail{limit: maxOutput}
+	out := &program.Tail{Limit: maxOutput}
 	cmd := c.command(ctx, job, resultFile)
 	cmd.Stdout, cmd.Stderr = out, out
 	err = cmd.Run()
-	killGroup(cmd) // nothing that it started outlives it
+	program.End(cmd) // nothing that it started outlives it
 	outcome := loadtest.Outcome{Output: out.String(), Result: readResult(resultFile)}
 	if errors.Is(context.Cause(ctx), errOverran) {
 		return outcome, fmt.Errorf("%s: %w", job.Test.Tool(), errOverran)
@@ -88,7 +87,7 @@ func (c *Command) command(ctx context.Context, job loadtest.Job, resultFile stri
 	def := job.Test.Command
 	cmd := exec.CommandContext(ctx, def.Args[0], def.Args[1:]...)
 	cmd.Dir = def.Dir
-	cmd.Env = append(harmless(os.Environ()),
+	cmd.Env = append(program.Environment(),
 		"TIDEGATE_URL="+c.URL,
 		"TIDEGATE_RUN_ID="+job.Run.ID,
 		"TIDEGATE_TEST="+job.Run.Test,
@@ -97,28 +96,12 @@ func (c *Command) command(ctx context.Context, job loadtest.Job, resultFile stri
 	for k, v := range def.Env {
 		cmd.Env = append(cmd.Env, k+"="+v)
 	}
-	ownGroup(cmd)
+	program.Group(cmd)
 	cmd.WaitDelay = c.Grace
 	if cmd.WaitDelay <= 0 {
 		cmd.WaitDelay = 5 * time.Second
 	}
 	return cmd
-}
-
-// harmless drops variables whose names say that they hold a secret.
-func harmless(env []string) []string {
-	out := make([]string, 0, len(env))
-next:
-	for _, kv := range env {
-		name, _, _ := strings.Cut(kv, "=")
-		for _, word := range []string{"SECRET", "TOKEN", "PASSWORD", "PASSWD", "CREDENTIAL", "PRIVATE", "API_KEY", "APIKEY"} {
-			if strings.Contains(strings.ToUpper(name), word) {
-				continue next
-			}
-		}
-		out = append(out, kv)
-	}
-	return out
 }
 
 // readResult takes over what the program left: as the result where it has
@@ -138,33 +121,4 @@ func readResult(path string) *loadtest.Result {
 	}
 	res.Extra = raw
 	return &res
-}
-
-// tail is a writer that keeps the last limit bytes.
-type tail struct {
-	mu    sync.Mutex
-	limit int
-	buf   []byte
-	cut   bool
-}
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.buf = append(t.buf, p...)
-	if over := len(t.buf) - t.limit; over > 0 {
-		t.buf, t.cut = append(t.buf[:0], t.buf[over:]...), true
-	}
-	return len(p), nil
-}
-
-// String returns the end of what was written, as valid UTF-8.
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	s := strings.ToValidUTF8(string(t.buf), "")
-	if t.cut {
-		s = "…" + s
-	}
-	return s
 }

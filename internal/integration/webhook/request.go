@@ -3,15 +3,11 @@ package webhook
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -21,7 +17,6 @@ import (
 
 const (
 	maxAnswer     = 1 << 10 // of the answer's body, for the error text
-	maxSecret     = 4 << 10
 	maxRedirects  = 3
 	maxRetryAfter = time.Hour
 )
@@ -60,11 +55,11 @@ func (s *Sender) attempt(ctx context.Context, d *notify.Delivery) *failed {
 	req.Header.Set("Webhook-Id", d.ID)
 	req.Header.Set("Webhook-Timestamp", stamp)
 	if c.Webhook.Secret != nil {
-		key, err := s.secret(c.Webhook.Secret)
+		key, err := c.Webhook.Secret.Key(s.cfg.Env)
 		if err != nil {
 			return retry("secret: %w", err)
 		}
-		req.Header.Set("Webhook-Signature", sign(key, d.ID, stamp, d.Body))
+		req.Header.Set("Webhook-Signature", notify.Sign(key, d.ID, stamp, d.Body))
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
@@ -72,50 +67,6 @@ func (s *Sender) attempt(ctx context.Context, d *notify.Delivery) *failed {
 	}
 	defer resp.Body.Close()
 	return judge(resp, s.cfg.Clock())
-}
-
-// sign follows Standard Webhooks.
-func sign(key []byte, id, stamp string, body []byte) string {
-	mac := hmac.New(sha256.New, key)
-	fmt.Fprintf(mac, "%s.%s.", id, stamp)
-	mac.Write(body)
-	return "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
-}
-
-// secret resolves a reference. Errors name the reference, never the value.
-func (s *Sender) secret(ref *notify.Secret) ([]byte, error) {
-	var text string
-	if ref.Env != "" {
-		var ok bool
-		if text, ok = s.cfg.Env(ref.Env); !ok {
-			return nil, fmt.Errorf("environment variable %s is not set", ref.Env)
-		}
-	} else {
-		f, err := os.Open(ref.File)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
-		if err != nil {
-			return nil, err
-		}
-		if len(b) > maxSecret {
-			return nil, fmt.Errorf("file %s is larger than %d bytes", ref.File, maxSecret)
-		}
-		text = strings.TrimSpace(string(b))
-	}
-	if text == "" {
-		return nil, errors.New("is empty")
-	}
-	if encoded, ok := strings.CutPrefix(text, "whsec_"); ok {
-		key, err := base64.StdEncoding.DecodeString(encoded)
-		if err != nil {
-			return nil, errors.New("begins with whsec_ but is not base64")
-		}
-		return key, nil
-	}
-	return []byte(text), nil
 }
 
 // judge turns an answer into an outcome.

@@ -203,7 +203,7 @@ func TestSignatureOfTheSpecification(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := sign(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", []byte(`{"test": 2432232314}`))
+	got := notify.Sign(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", []byte(`{"test": 2432232314}`))
 	if want := "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="; got != want {
 		t.Errorf("signature %s, want %s", got, want)
 	}
@@ -375,14 +375,14 @@ func TestSecrets(t *testing.T) {
 		{"file", "from-file\n", notify.Secret{File: file}, "from-file"},
 		{"rotated file", "whsec_" + base64.StdEncoding.EncodeToString([]byte("new")), notify.Secret{File: file}, "new"},
 		{"broken", "whsec_%%%", notify.Secret{File: file}, ""},
-		{"large", strings.Repeat("x", maxSecret+1), notify.Secret{File: file}, ""},
+		{"large", strings.Repeat("x", 4<<10+1), notify.Secret{File: file}, ""},
 		{"missing", "", notify.Secret{File: file + ".gone"}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if err := os.WriteFile(file, []byte(c.content), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			key, err := b.secret(&c.ref)
+			key, err := c.ref.Key(b.cfg.Env)
 			if string(key) != c.want || (err == nil) != (c.want != "") {
 				t.Errorf("secret %q, %v: want %q", key, err, c.want)
 			}
