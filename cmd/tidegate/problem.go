@@ -59,7 +59,7 @@ func (c *cli) problemList() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&state, "state", "", "open or closed")
 	f.StringVar(&service, "service", "", "an impacted service, or the one of the cause")
-	f.StringVar(&environment, "env", "", "environment")
+	f.StringVar(&environment, "environment", "", "environment")
 	f.StringVar(&severity, "severity", "", "availability, error, slowdown, resource, custom or info")
 	f.Var(&last, "last", "only problems that lasted in this time, for example 24h")
 	f.IntVar(&limit, "limit", limit, "how many")
@@ -340,7 +340,7 @@ func (c *cli) problemReport() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&in.Service, "service", "", "service")
-	f.StringVar(&in.Environment, "env", "", "environment")
+	f.StringVar(&in.Environment, "environment", "", "environment")
 	f.StringVar(&in.Operation, "operation", "", "operation")
 	f.StringVar(&severity, "severity", "", "availability, error, slowdown, resource, custom or info; default custom")
 	f.StringVar(&in.Why, "why", "", "more words, with figures")

@@ -36,6 +36,7 @@ import (
 	"github.com/tidegate-io/tidegate/internal/tsdb"
 	"github.com/tidegate-io/tidegate/internal/web"
 	"github.com/tidegate-io/tidegate/loadtest"
+	"github.com/tidegate-io/tidegate/problem"
 	"github.com/tidegate-io/tidegate/ui"
 	"github.com/tidegate-io/tidegate/workflow"
 )
@@ -62,6 +63,10 @@ type App struct {
 	proxy     *proxy.Server
 	rollouts  *rollout.Engine
 	notifier  *webhook.Sender
+	explainer problem.Explainer // nil: causes stay unknown
+	problems  *problem.Service
+	logRules  *problem.LogWatch
+	alerts    *problem.AlertWatch
 	undo      *undoer
 	reports   *reporter
 	stream    *httpapi.Stream
@@ -103,6 +108,7 @@ func New(ctx context.Context, cfg Config) (_ *App, err error) {
 		{"load tests", a.openLoadTests},
 		{"routes", a.openTraffic},
 		{"workflows", a.openWorkflows},
+		{"problems", a.openProblems},
 		{"API", a.openAPI},
 		{"entities", a.recoverEntities},
 	} {
@@ -269,6 +275,9 @@ func (a *App) Run(ctx context.Context, ready func(Listen) error) error {
 	run("routes", a.proxy.Run)
 	run("rollouts", a.rollouts.Run)
 	run("notifications", a.notifier.Run)
+	run("problems", a.problems.Run)
+	run("log rules", a.logRules.Run)
+	run("alerts", a.alerts.Run)
 	run("API", func(ctx context.Context) error { return serveHTTP(ctx, a.ports.api, a.handler, a.log) })
 	run("manifests", a.watchManifests)
 	g.Go(func() error { // browsers hold streams open: let them go first
@@ -331,11 +340,12 @@ func (a *App) openAPI(context.Context) error {
 		Metrics: metricsAPI{a.metrics}, Traces: a.traces, Logs: a.logs,
 		Changes: a.changes, Undo: a.undo, Flags: a.flags, Guardians: a.reports.guardians,
 		LoadTests: loadTestAPI{a.loadTests, a.catalog}, Workflows: a.workflows,
+		Problems: a.problems, ProblemEvents: a.problems,
 		Manifests: a.catalog, Report: a.reports,
 		Traffic: a.proxy, Rollouts: rolloutAPI{a.rollouts, a.db.Rollouts(), a.catalog},
 		Stream: a.stream, Logger: a.log,
 	})
-	foreign, err := compat.New(compat.Config{Recorder: a.changes, Verify: verifier(guard), GitHubSecret: a.cfg.GitHubSecret, Logger: a.log})
+	foreign, err := compat.New(compat.Config{Recorder: a.changes, Problems: a.problems, Verify: verifier(guard), GitHubSecret: a.cfg.GitHubSecret, Logger: a.log})
 	if err != nil {
 		return err
 	}

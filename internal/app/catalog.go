@@ -171,6 +171,14 @@ func (c *catalog) checkReferences(objects []manifest.Object) error {
 		return ok || slices.ContainsFunc(objects, func(o manifest.Object) bool { return o.ID() == id })
 	}
 	for _, o := range objects {
+		if p, ok := o.Spec.(*manifest.AlertingProfile); ok {
+			for i, name := range p.Channels {
+				if !has("NotificationChannel/" + name) {
+					return fault.InvalidField(fmt.Sprintf("spec.channels[%d]", i),
+						"%s: there is no notification channel %q: apply it before, or in the same file", o.ID(), name)
+				}
+			}
+		}
 		w, ok := o.Spec.(*manifest.Workflow)
 		if !ok {
 			continue

@@ -21,7 +21,10 @@ import (
 //	validation changed  → browsers are told (its events are recorded by guardian)
 //	load test changed   → browsers are told (its events are recorded by loadtest)
 //	workflow advanced   → browsers are told
-//	manifests changed   → flag sources and channels are put into force
+//	problem changed     → browsers are told; its events are recorded by problem,
+//	                      and alerting profiles send them to channels
+//	manifests changed   → flag sources, channels, rules and profiles are put
+//	                      into force
 //
 // The first must survive a crash between storing an event and reacting to it:
 // when the process starts, the workflow engine looks at the last events before
@@ -100,6 +103,9 @@ func (a *App) configured(ctx context.Context) error {
 	}
 	if err := a.proxy.Define(a.catalog.Routes()); err != nil {
 		a.log.Error("routes", "error", err) // a port that is taken must not keep the rest from coming into force
+	}
+	if err := a.defineProblems(); err != nil {
+		return err
 	}
 	sources, err := a.catalog.FlagSources()
 	if err != nil {
