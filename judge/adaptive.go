@@ -34,19 +34,16 @@ type adaptive struct {
 func newAdaptive(in *Input, now *reading) (a *adaptive, missing int) {
 	o := in.Objective.Adaptive
 	runs := usableRuns(in.History, now.kind)
-	need := o.MinRuns
-	if need <= 0 {
-		need = defaultMinRuns
-	}
+	need := max(o.minRuns(), 2) // a spread takes two
 	reference := in.Reference
 	if reference != nil && !usable(reference, now.kind) {
 		reference = nil
 	}
-	if reference == nil && len(runs) < max(need, 2) {
-		return nil, max(need, 2) - len(runs)
+	if reference == nil && len(runs) < need {
+		return nil, need - len(runs)
 	}
 	a = &adaptive{now: now, runs: runs, sides: sidesOf(in.Objective.Worse, now.kind), tolerance: toleranceOf(o.Tolerance)}
-	trained := len(runs) >= max(need, 2)
+	trained := len(runs) >= need
 	centre := runs
 	if reference != nil {
 		centre, a.pinned = []Run{*reference}, true
@@ -62,6 +59,13 @@ func newAdaptive(in *Input, now *reading) (a *adaptive, missing int) {
 	}
 	a.addTolerance()
 	return a, 0
+}
+
+func (a *Adaptive) minRuns() int {
+	if a.MinRuns <= 0 {
+		return defaultMinRuns
+	}
+	return a.MinRuns
 }
 
 func sidesOf(d Direction, k Kind) []side {
@@ -215,7 +219,11 @@ func (a *adaptive) settle(res *Result, level float64, rejected bool, requirePowe
 		res.Why = a.whyFailed(res)
 	case requirePower && !(float64(res.MDE) <= a.tolerance):
 		res.Status = StatusInconclusive
-		res.Why = fmt.Sprintf("%s was %s, within what %s had, but a change of less than %s could not have been seen.", res.subject(), res.format(float64(res.Estimate)), a.source(), percent(float64(res.MDE)))
+		seen := "no change, however large,"
+		if m := float64(res.MDE); m <= tooWide {
+			seen = "no change of less than " + percent(m)
+		}
+		res.Why = fmt.Sprintf("%s was %s, within what %s had, but %s could have been seen.", res.subject(), res.format(float64(res.Estimate)), a.source(), seen)
 	default:
 		res.Why = a.whyPassed(res)
 	}

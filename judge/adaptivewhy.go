@@ -41,10 +41,26 @@ func (a *adaptive) whyPassed(res *Result) string {
 		return fmt.Sprintf("%s was %s and %s had %s, but too few requests differ to call it worse%s.", res.subject(),
 			res.format(float64(res.Estimate)), a.source(), res.format(a.median), res.among())
 	}
-	limits := fmt.Sprintf("the limit of %s", res.format(float64(res.Limit)))
-	if len(a.sides) == 2 {
-		limits = fmt.Sprintf("the limits of %s and %s", res.format(float64(res.LimitLow)), res.format(float64(res.Limit)))
+	limits := a.limitsInWords(res)
+	if limits == "" {
+		return fmt.Sprintf("%s was %s; %s had %s, and leave so much room for chance that no limit can be drawn%s.", res.subject(),
+			res.format(float64(res.Estimate)), a.source(), res.format(a.median), res.among())
 	}
 	return fmt.Sprintf("%s was %s, within %s; %s had %s%s.", res.subject(), res.format(float64(res.Estimate)),
 		limits, a.source(), res.format(a.median), res.among())
+}
+
+// limitsInWords is empty when there is none.
+func (a *adaptive) limitsInWords(res *Result) string {
+	low, high := res.format(float64(res.LimitLow)), res.format(float64(res.Limit))
+	noLow, noHigh := res.boundless(float64(res.LimitLow)), res.boundless(float64(res.Limit))
+	switch {
+	case noHigh && (noLow || len(a.sides) == 1):
+		return ""
+	case len(a.sides) == 1 || noLow:
+		return "the limit of " + high
+	case noHigh:
+		return "the limit of " + low
+	}
+	return "the limits of " + low + " and " + high
 }

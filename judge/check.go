@@ -108,8 +108,15 @@ func (c *ratioCheck) limit(s side, level float64) float64 {
 	if s == up {
 		return c.critical(s, level) / c.predicted.n
 	}
-	return 1 - c.critical(s, level)/c.predicted.n
+	good := c.critical(s, level)
+	if c.predicted.n-good < leastCount {
+		return 0
+	}
+	return 1 - good/c.predicted.n
 }
+
+// leastCount is a count that is none, but for the rounding of solve.
+const leastCount = 1e-6
 
 // detectable is the proportion p with P(Bin(n, p) >= critical) = 95 %.
 func (c *ratioCheck) detectable(s side, level float64) float64 {

@@ -69,6 +69,8 @@ func Judge(opts Options, inputs []Input) Verdict {
 	settle(list, v.Alpha)
 	for i, a := range list {
 		a.distrustSilence()
+		a.result.dropUnknown()
+		a.result.explainBounds()
 		if a.result.Role == RoleInfo {
 			a.inform()
 		}
@@ -222,7 +224,8 @@ func (o *Objective) statistic(k Kind) string {
 func (r *Result) take(now *reading) {
 	lo, hi := now.bounds(shownTail)
 	r.Statistic = now.statistic
-	r.Estimate, r.Low, r.High = Number(now.estimate), Number(lo), Number(hi)
+	r.Estimate = Number(now.estimate)
+	r.show(now, shownTail, lo, hi)
 	if now.kind == Value && math.IsNaN(now.se) {
 		r.Low, r.High = Number(math.NaN()), Number(math.NaN())
 	}
@@ -237,12 +240,9 @@ func (r *Result) learning(in *Input, missing int) {
 	if len(runs) > 0 {
 		r.Baseline = Number(medianEstimate(runs))
 	}
-	noun := "runs are"
-	if missing == 1 {
-		noun = "run is"
-	}
-	r.Why = fmt.Sprintf("%s was %s; still learning, %d more good %s needed before it is judged%s.",
-		r.subject(), r.format(float64(r.Estimate)), missing, noun, r.among())
+	need := max(in.Objective.Adaptive.minRuns(), 2)
+	r.Why = fmt.Sprintf("%s was %s; still learning: run %d of the %d good runs that are needed before one is judged%s.",
+		r.subject(), r.format(float64(r.Estimate)), need-missing+1, need, r.among())
 }
 
 // distrustSilence takes back a pass without a single request: a rate of zero is

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"math/rand/v2"
+	"regexp"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -88,8 +89,30 @@ func TestVerdictsAreWellFormed(t *testing.T) {
 		for range rapid.IntRange(1, 4).Draw(t, "objectives") {
 			inputs = append(inputs, drawInput(t))
 		}
-		wellFormed(t, Judge(Options{}, inputs), len(inputs))
+		v := Judge(Options{}, inputs)
+		wellFormed(t, v, len(inputs))
+		for _, r := range v.Results {
+			readable(t, r)
+		}
 	})
+}
+
+var exponent = regexp.MustCompile(`[0-9]e[+-][0-9]`)
+
+// readable checks that numbers of everyday size lead to sentences and intervals
+// that a person can read.
+func readable(t *rapid.T, r Result) {
+	for _, text := range append(r.Notes, r.Why) {
+		if exponent.MatchString(text) {
+			t.Fatalf("%s: %q", r.Criterion, text)
+		}
+	}
+	if r.Kind != Ratio && r.Low > 0 && !math.IsInf(float64(r.High), 1) && r.High > tooWide*tooWide*r.Low {
+		t.Fatalf("interval %v … %v", r.Low, r.High)
+	}
+	if r.Kind == Ratio && r.Low > 0 && float64(r.Low)*r.N < 0.02 {
+		t.Fatalf("%v of %v requests as a lower bound", r.Low, r.N)
+	}
 }
 
 // wellFormed checks what holds for every verdict.

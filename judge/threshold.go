@@ -116,9 +116,8 @@ func (l *Limit) relation(v float64) string {
 // judgeInterval decides by the whole interval.
 func judgeInterval(t *Threshold, now *reading, res *Result) {
 	lo, hi := now.bounds((1 - t.Confidence) / 2)
-	res.Low, res.High = Number(lo), Number(hi)
-	interval := fmt.Sprintf("%s was %s, with %s confidence between %s and %s", res.subject(), res.format(now.estimate),
-		percent(t.Confidence), res.format(lo), res.format(hi))
+	res.show(now, (1-t.Confidence)/2, lo, hi)
+	interval := fmt.Sprintf("%s was %s, with %s confidence %s", res.subject(), res.format(now.estimate), percent(t.Confidence), res.interval())
 	if now.kind == Value && math.IsNaN(now.se) {
 		res.Status = StatusInconclusive
 		res.Why = fmt.Sprintf("%s was %s; one point has no confidence interval.", res.subject(), res.format(now.estimate))

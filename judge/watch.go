@@ -105,7 +105,7 @@ func (w *watch) settle(res *Result, level float64, rejected, requirePower bool) 
 	case rejected:
 		res.Status = StatusFail
 		res.Why = fmt.Sprintf("%s: at some point it was beyond the acceptable %s, with evidence of %s to 1%s.",
-			said, res.format(limit), number(math.Exp(w.fail)), res.among())
+			said, res.format(limit), odds(math.Exp(w.fail)), res.among())
 	case math.Exp(w.pass) >= passEvidence:
 		res.Status = StatusPass
 		res.Why = fmt.Sprintf("%s: within the acceptable %s%s.", said, res.format(limit), res.among())
