@@ -226,7 +226,11 @@ func (r *logRule) event(place entity.Ref, onset time.Time) *Event {
 		Start: onset, Expected: float64(r.MoreThan), Unit: "records", Informational: r.Informational,
 		Tags: map[string]string{"rule": r.Name},
 	}
-	if e.Title == "" {
+	switch {
+	case e.Title != "":
+	case r.Pattern == "" && r.MinSeverity >= SeverityFatal:
+		e.Title = "Fatal log records of " + place.String()
+	default:
 		e.Title = fmt.Sprintf("Log records of %s match %s", place, r.Name)
 	}
 	return e
