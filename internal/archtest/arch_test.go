@@ -21,7 +21,7 @@ type row struct {
 	why   string
 }
 
-var domains = []string{"entity", "fault", "telemetry", "change", "flag", "loadtest", "judge", "evidence", "guardian", "workflow", "notify", "problem", "delivery/...", "condition", "healing"}
+var domains = []string{"entity", "fault", "telemetry", "change", "flag", "loadtest", "judge", "evidence", "guardian", "workflow", "notify", "problem", "problem/detect", "delivery/...", "condition", "healing"}
 
 var rows = []row{
 	{pkg: "fault", why: "error kinds: the bottom of everything"},
@@ -43,6 +43,7 @@ var rows = []row{
 
 	{pkg: "problem", may: []string{"judge", "evidence", "change", "telemetry", "entity", "fault"}, third: []string{"github.com/google/uuid", "cel.dev/cel-go", "golang.org/x/sync"},
 		why: "events become problems, one per cause"},
+	{pkg: "problem/detect", may: []string{"problem", "judge", "telemetry", "entity", "fault"}, why: "notices that users are hurt: pure statistics over counts and values"},
 	{pkg: "problem/cause", may: []string{"problem", "evidence", "change", "telemetry", "entity", "fault"}, why: "says why, purely over values; readers are handed in"},
 	{pkg: "notify", may: []string{"fault"}, why: "what is said to the outside, and what was not said yet"},
 
@@ -73,6 +74,7 @@ var rows = []row{
 	{pkg: "internal/...", may: domains, third: []string{"*"}, why: "an adapter knows domains, never another adapter"},
 	{pkg: "ui", why: "embeds the built UI"},
 	{pkg: "demo/...", may: append(slices.Clone(domains), "demo/..."), third: []string{"*"}, why: "the demo uses the product as a user would, by its API"},
+	{pkg: "bench/detect", may: []string{"problem/detect"}, why: "measures detection on public series"},
 	{pkg: "bench/rootcause", may: []string{"problem", "problem/cause", "evidence", "change", "telemetry", "entity", "fault"}, why: "measures the root cause engine; adapters turn public incidents into telemetry values"},
 	{pkg: "bench/judge", may: []string{"judge"}, third: []string{"gonum.org/v1/gonum"}, why: "measures the judge"},
 	{pkg: "bench/ingest", may: []string{"internal/otlp/wire/wiretest", "internal/tracestore"}, third: []string{"go.opentelemetry.io/collector/pdata", "google.golang.org/grpc", "google.golang.org/protobuf"},
