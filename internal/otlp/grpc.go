@@ -22,19 +22,18 @@ import (
 func (r *Receiver) ServeGRPC(ctx context.Context, l net.Listener) error {
 	srv := grpc.NewServer(r.ServerOptions()...)
 	r.RegisterGRPC(srv)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		<-ctx.Done()
-		hard := time.AfterFunc(5*time.Second, srv.Stop)
-		defer hard.Stop()
-		srv.GracefulStop()
-	}()
-	err := srv.Serve(l)
-	if ctx.Err() == nil {
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(l) }()
+	select {
+	case err := <-served:
+		srv.Stop()
 		return fmt.Errorf("serving OTLP/gRPC: %w", err)
+	case <-ctx.Done():
 	}
-	<-done
+	hard := time.AfterFunc(5*time.Second, srv.Stop)
+	defer hard.Stop()
+	srv.GracefulStop()
+	<-served
 	return nil
 }
 
@@ -47,9 +46,9 @@ func (r *Receiver) ServerOptions() []grpc.ServerOption {
 		grpc.MaxConcurrentStreams(256),
 		// Requests are large and follow each other: room for whole ones saves
 		// most of the system calls for reading and for granting more.
-		grpc.ReadBufferSize(128<<10),
-		grpc.InitialWindowSize(1<<20),
-		grpc.InitialConnWindowSize(4<<20),
+		grpc.ReadBufferSize(128 << 10),
+		grpc.InitialWindowSize(1 << 20),
+		grpc.InitialConnWindowSize(4 << 20),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 	}
 }

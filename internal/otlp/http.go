@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
@@ -24,6 +25,9 @@ const (
 	typeJSON     = "application/json"
 )
 
+// bodyTimeout is how long the body of a request may take to arrive.
+const bodyTimeout = 30 * time.Second
+
 // HTTPHandler serves OTLP/HTTP at /v1/traces, /v1/metrics and /v1/logs.
 func (r *Receiver) HTTPHandler() http.Handler {
 	mux := http.NewServeMux()
@@ -39,6 +43,9 @@ func (r *Receiver) serve(w http.ResponseWriter, req *http.Request, s signal) {
 		http.Error(w, fmt.Sprintf("Content-Type must be %s or %s", typeProtobuf, typeJSON), http.StatusUnsupportedMediaType)
 		return
 	}
+	// A sender that stalls would hold a part of the budget for ever. Where the
+	// deadline cannot be set there is no connection that could stall.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 	b := &body{budget: r.budget, limit: r.cfg.Limits.Request}
 	defer b.release()
 	out, err := r.receiveBody(req, s, b, typ)

@@ -21,6 +21,7 @@
 //   - Spans with a wire.Defect are not stored as far as readers can tell.
 //
 // Searches cost in proportion to the frames that may match, newest first, and
-// end when the limit is reached. Attribute conditions are not summarised, so a
-// rare attribute value without a time range or service reads everything.
+// end when the limit is reached. Attribute conditions are not summarised: a rare
+// attribute value without a time range or service reads everything, though it
+// walks only the requests that contain the text.
 package tracestore

@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/base64"
 	"iter"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tidegate-io/tidegate/internal/otlp/wire"
 	"github.com/tidegate-io/tidegate/internal/segment"
@@ -81,7 +85,8 @@ type finder struct {
 	limit    int
 	from, to uint64
 	starts   map[telemetry.TraceID]uint64
-	floor    uint64 // start of the limit-th newest match so far; 0 while there are fewer
+	texts    [][]byte // that a request with a match contains
+	floor    uint64   // start of the limit-th newest match so far; 0 while there are fewer
 }
 
 func newFinder(q telemetry.TraceQuery) *finder {
@@ -94,7 +99,30 @@ func newFinder(q telemetry.TraceQuery) *finder {
 	if !q.To.IsZero() {
 		f.to = nanos(q.To)
 	}
+	for key, value := range q.Attributes {
+		f.texts = append(f.texts, []byte(key))
+		if onlyText(value) {
+			f.texts = append(f.texts, []byte(value))
+		}
+	}
 	return f
+}
+
+// onlyText reports whether an attribute with this value must be a string, and
+// therefore stands in the request as it is: it does not look like a number, a
+// truth value, a list, a map, or bytes (which are shown in base64).
+func onlyText(value string) bool {
+	if value == "true" || value == "false" || value == "" || value[0] == '[' || value[0] == '{' {
+		return false
+	}
+	if _, err := strconv.ParseFloat(value, 64); err == nil {
+		return false
+	}
+	if strings.ContainsRune(value, utf8.RuneError) { // may stand for what was no text
+		return false
+	}
+	_, err := base64.StdEncoding.DecodeString(value)
+	return err != nil
 }
 
 // nanos returns nanoseconds since the epoch, 0 for anything before it.
@@ -106,6 +134,12 @@ func nanos(t time.Time) uint64 {
 }
 
 func (f *finder) entry(e segment.Entry) error {
+	// Looking for bytes is many times faster than walking.
+	for _, text := range f.texts {
+		if !bytes.Contains(e.Request, text) {
+			return nil
+		}
+	}
 	return wire.WalkWhere(e.Request, wire.Filter{Resource: f.covers}, func(res *wire.Resource, _ []byte, span *wire.Span) error {
 		if f.matches(res, span) {
 			f.starts[span.TraceID] = max(f.starts[span.TraceID], span.Start)
