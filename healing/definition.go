@@ -240,7 +240,7 @@ func (d Do) validate(at string) error {
 		return fault.InvalidField(field, "expected either a command or a webhook, not both")
 	case d.Scale != nil && (d.Scale.To > 0) == (d.Scale.By != 0):
 		return fault.InvalidField(field, "expected either to, a number of instances above 0, or by, how many more or fewer")
-	case (d.Scale != nil || d.Switch != nil) && c == nil && w == nil:
+	case d.Scale != nil && c == nil && w == nil:
 		return fault.InvalidField(field, "expected how: a command or a webhook that does it")
 	}
 	if c != nil {

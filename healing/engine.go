@@ -17,7 +17,8 @@ const claimBatch = 100
 // engines may share a store.
 type Engine struct {
 	cfg  Config
-	wake chan struct{}
+	wake chan struct{} // there may be an action to work on
+	look chan struct{} // there may be a problem to decide about
 
 	mu      sync.Mutex
 	defined []*compiled // by name
@@ -29,7 +30,7 @@ func New(cfg Config) (*Engine, error) {
 	if err := cfg.defaults(); err != nil {
 		return nil, err
 	}
-	return &Engine{cfg: cfg, wake: make(chan struct{}, 1), active: map[string]bool{}}, nil
+	return &Engine{cfg: cfg, wake: make(chan struct{}, 1), look: make(chan struct{}, 1), active: map[string]bool{}}, nil
 }
 
 // Define replaces all remediations, or none when one of them is invalid.
@@ -70,9 +71,15 @@ func (e *Engine) definitions() []*compiled {
 	return e.defined // never changed, only replaced
 }
 
-func (e *Engine) signal() {
+// Look has Run look at the open problems soon. It does not block: it may be
+// called by whoever tells of a changed problem.
+func (e *Engine) Look() { poke(e.look) }
+
+func (e *Engine) signal() { poke(e.wake) }
+
+func poke(c chan struct{}) {
 	select {
-	case e.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default: // a signal is waiting already
 	}
 }
@@ -99,6 +106,8 @@ func (e *Engine) Run(ctx context.Context) error {
 			return nil
 		case <-e.wake:
 			look = false
+		case <-e.look:
+			look = true
 		case <-sweep.C:
 			look = true
 		}

@@ -149,7 +149,8 @@ type Rollback struct {
 	Via Via    `json:"via,omitzero"`
 }
 
-// Switch sends traffic back to where it went before the cause.
+// Switch sends traffic back to where it went before the cause: the way the
+// change says that it is undone, unless Via says how.
 type Switch struct {
 	Via Via `json:"via,omitzero"`
 }

@@ -2,13 +2,20 @@ package healing
 
 import (
 	"context"
+	"time"
 
 	"github.com/tidegate-io/tidegate/fault"
 	"github.com/tidegate-io/tidegate/problem"
 )
 
-// Who says what healing did, on problems.
-const commenter = "tidegate"
+const (
+	// commenter says what healing did, on problems.
+	commenter = "tidegate"
+	// maxComment bounds a comment, in characters; the audit has all of it.
+	maxComment = 900
+	// sayWithin is how long a line that was not said may be made up for.
+	sayWithin = 15 * time.Minute
+)
 
 // said is a line of the audit as a comment on the problem. The link names the
 // action, so that a comment is known again.
@@ -21,7 +28,7 @@ func said(e *Entry) problem.Comment {
 	if e.Who != byPolicy {
 		who = e.Who
 	}
-	return problem.Comment{Time: e.Time, Who: who, Text: e.Text, Kind: kind, Link: "/v1/healing/actions/" + e.Action}
+	return problem.Comment{Time: e.Time, Who: who, Text: clip(e.Text, maxComment), Kind: kind, Link: "/v1/healing/actions/" + e.Action}
 }
 
 // say puts a line on the problem and hands it to the systems that the problem
@@ -84,9 +91,9 @@ func (e *Engine) sayMissing(ctx context.Context, id string) error {
 		return err
 	}
 	var old []Entry
-	before := e.cfg.Clock().Add(-e.cfg.Lease)
+	now := e.cfg.Clock()
 	for _, entry := range entries {
-		if entry.Time.Before(before) {
+		if age := now.Sub(entry.Time); age > e.cfg.Lease && age < sayWithin {
 			old = append(old, entry)
 		}
 	}
