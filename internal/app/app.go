@@ -22,6 +22,7 @@ import (
 	"github.com/tidegate-io/tidegate/fault"
 	"github.com/tidegate-io/tidegate/flag"
 	"github.com/tidegate-io/tidegate/guardian"
+	"github.com/tidegate-io/tidegate/healing"
 	"github.com/tidegate-io/tidegate/internal/compat"
 	"github.com/tidegate-io/tidegate/internal/flagd"
 	"github.com/tidegate-io/tidegate/internal/httpapi"
@@ -67,6 +68,8 @@ type App struct {
 	problems  *problem.Service
 	logRules  *problem.LogWatch
 	alerts    *problem.AlertWatch
+	deployer  deployer // nil: deployments say how they are undone
+	healing   *healing.Engine
 	undo      *undoer
 	reports   *reporter
 	stream    *httpapi.Stream
@@ -109,6 +112,7 @@ func New(ctx context.Context, cfg Config) (_ *App, err error) {
 		{"routes", a.openTraffic},
 		{"workflows", a.openWorkflows},
 		{"problems", a.openProblems},
+		{"healing", a.openHealing},
 		{"API", a.openAPI},
 		{"entities", a.recoverEntities},
 	} {
@@ -278,6 +282,7 @@ func (a *App) Run(ctx context.Context, ready func(Listen) error) error {
 	run("problems", a.problems.Run)
 	run("log rules", a.logRules.Run)
 	run("alerts", a.alerts.Run)
+	run("healing", a.healing.Run)
 	run("API", func(ctx context.Context) error { return serveHTTP(ctx, a.ports.api, a.handler, a.log) })
 	run("manifests", a.watchManifests)
 	g.Go(func() error { // browsers hold streams open: let them go first
@@ -340,7 +345,7 @@ func (a *App) openAPI(context.Context) error {
 		Metrics: metricsAPI{a.metrics}, Traces: a.traces, Logs: a.logs,
 		Changes: a.changes, Undo: a.undo, Flags: a.flags, Guardians: a.reports.guardians,
 		LoadTests: loadTestAPI{a.loadTests, a.catalog}, Workflows: a.workflows,
-		Problems: a.problems, ProblemEvents: a.problems,
+		Problems: a.problems, ProblemEvents: a.problems, Healing: a.healing,
 		Manifests: a.catalog, Report: a.reports,
 		Traffic: a.proxy, Rollouts: rolloutAPI{a.rollouts, a.db.Rollouts(), a.catalog},
 		Stream: a.stream, Logger: a.log,

@@ -179,6 +179,11 @@ func (c *catalog) checkReferences(objects []manifest.Object) error {
 				}
 			}
 		}
+		if r, ok := o.Spec.(*manifest.Remediation); ok {
+			if err := checkRemediation(o.ID(), r, has); err != nil {
+				return err
+			}
+		}
 		w, ok := o.Spec.(*manifest.Workflow)
 		if !ok {
 			continue

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tidegate-io/tidegate/fault"
+	"github.com/tidegate-io/tidegate/healing"
 )
 
 // Config says where a server keeps its data and what it listens on.
@@ -33,6 +34,8 @@ type Config struct {
 	GitHubSecret string
 	// URL under which people reach the UI; for links in notifications.
 	URL string
+	// Healing limits what is done about problems, over all remediations.
+	Healing healing.Limits
 	// Prometheus to judge from, instead of the embedded store.
 	Prometheus Prometheus
 

@@ -22,7 +22,9 @@ import (
 //	load test changed   → browsers are told (its events are recorded by loadtest)
 //	workflow advanced   → browsers are told
 //	problem changed     → browsers are told; its events are recorded by problem,
-//	                      and alerting profiles send them to channels
+//	                      and alerting profiles send them to channels;
+//	                      healing decides whether something is to be done
+//	healing advanced    → browsers are told
 //	manifests changed   → flag sources, channels, rules and profiles are put
 //	                      into force
 //
@@ -105,6 +107,9 @@ func (a *App) configured(ctx context.Context) error {
 		a.log.Error("routes", "error", err) // a port that is taken must not keep the rest from coming into force
 	}
 	if err := a.defineProblems(); err != nil {
+		return err
+	}
+	if err := a.defineHealing(); err != nil {
 		return err
 	}
 	sources, err := a.catalog.FlagSources()
