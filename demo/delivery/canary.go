@@ -60,8 +60,8 @@ func RunCanary(ctx context.Context, cfg stage.Config) (CanaryResult, error) {
 func (c *canary) Steps() []stage.Step {
 	return []stage.Step{
 		stage.Do("start the server, version 1 of the shop, and its customers", 6*time.Second, c.openStep),
-		stage.Do("version 2 is good: 10 %, then 50 %, then everybody", 62*time.Second, c.goodStep),
-		stage.Do("version 3 fails every fifth order: a canary of 10 %", 16*time.Second, c.badStep),
+		stage.Do("version 2 is good: 20 %, then 50 %, then everybody", 66*time.Second, c.goodStep),
+		stage.Do("version 3 fails every fifth order: a canary of 20 %", 16*time.Second, c.badStep),
 	}
 }
 
@@ -69,8 +69,8 @@ func (c *canary) openStep(ctx context.Context) (string, error) {
 	if err := c.open(ctx, "v1", "V1_URL"); err != nil {
 		return "", err
 	}
-	c.customers = stage.SendCustomers(ctx, c.url, 100)
-	return "100 orders a second at " + c.url, c.settle(ctx, 3*time.Second)
+	c.customers = stage.SendCustomers(ctx, c.url, 150)
+	return "150 orders a second at " + c.url, c.settle(ctx, 3*time.Second)
 }
 
 func (c *canary) goodStep(ctx context.Context) (_ string, err error) {
