@@ -80,7 +80,7 @@ func canaryCommand() *cobra.Command {
 		Use:   delivery.Canary,
 		Short: "A good canary is promoted step by step, a bad one aborted",
 		Long: `Starts a server, a service behind a route, and customers who order all the
-time. A good version gets 10 %, then 50 %, then all of the customers; a bad one
+time. A good version gets 20 %, then 50 %, then all of the customers; a bad one
 is aborted at its first step. Every single answer is counted.` + afterwards,
 	}, func(ctx context.Context, cfg stage.Config) (any, error) { return delivery.RunCanary(ctx, cfg) })
 }

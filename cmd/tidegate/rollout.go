@@ -105,7 +105,7 @@ func (c *cli) rolloutStart() *cobra.Command {
 		Short: "Begin a rollout and wait for its end",
 		Long: `Begin a rollout and wait for its end.
 
-Exit code 0: promoted. 1: taken back. 2: not known or not possible.`,
+Exit code 0: promoted. 1: taken back. 3: not possible.`,
 		Example: `  tidegate rollout start shop-canary --side green --version 2.1 --url http://127.0.0.1:9002
   tidegate rollout start new-checkout --wait=false`,
 		Args: cobra.ExactArgs(1), ValidArgsFunction: c.completeRollouts,

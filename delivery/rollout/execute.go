@@ -160,10 +160,11 @@ func (e *Engine) verdict(ctx context.Context, r *Run, def Step, step *StepRun) (
 			}
 			step.From, step.To = from, to
 		} else {
-			if len(step.Verdicts) > 0 {
-				step.From = e.cfg.Clock()
-			}
+			// A step that holds is judged over all that it has seen.
 			step.To = step.From.Add(def.For)
+			if len(step.Verdicts) > 0 {
+				step.To = e.cfg.Clock().Add(def.For)
+			}
 		}
 		step.Attempts++
 		if err := e.keepPutting(ctx, r); err != nil {

@@ -14,8 +14,10 @@
 // A step shifts traffic, has a guardian judge the window that begins then, and
 // waits for a pause or a person where the definition says so. A pass or a
 // warning goes on, a fail aborts at once (a guardian in watch mode fails
-// before its window ends), anything else is judged again over a new window
-// until HoldFor is over, and then aborts: no evidence never promotes.
+// before its window ends), anything else is judged again over a longer window
+// until HoldFor is over, and then aborts: no evidence never promotes. The
+// window of a step that holds grows, so that evidence adds up; a guardian in
+// watch mode may be asked again and again without erring more often.
 //
 // # Crashes
 //
