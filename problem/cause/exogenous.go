@@ -17,6 +17,7 @@ import (
 // Log-likelihood ratios of what speaks for causes that are no change.
 const (
 	certificateSaid = 6.0 // failing calls say that a certificate is not valid
+	credentialSaid  = 4.0 // or a key, or a password
 	certificateOver = 4.0 // a countdown ran out when it began
 
 	peerFails    = 3.0  // the failing calls end at something that is not ours
@@ -33,12 +34,18 @@ const (
 	surgeMost     = 6.0
 	surgeSpecific = -2.0 // but it fails at one place in the code
 
+	exhausted     = 3.0  // something is full or used up, and nothing else says why
+	exhaustedFrom = -0.5 // but it began at a certain time: something set it off
+
 	oneRecord  = 4.0 // all failures are about one record
 	leastLines = 8   // lines that have to be the same
 )
 
 var (
 	certificateText = regexp.MustCompile(`(?i)x509|certificate (has )?(is )?(expired|not yet valid|not trusted|unknown|revoked)|cert[a-z_ ]*expired|certificate verify failed|unable to verify the first certificate|CERT_HAS_EXPIRED|PKIX path|self.signed certificate|unknown authority`)
+	credentialText  = regexp.MustCompile(`(?i)(api.?key|access.?key|credential|client.?secret|secret|licen[cs]e|password|service account)[^.;]{0,40}(expired|revoked|disabled|rotated|no longer valid)|ExpiredToken|password authentication failed`)
+	exhaustedText   = regexp.MustCompile(`(?i)no space left|disk (is )?full|too many open files|too many connections|connection slots|out of memory|oom.?kill|quota (has been )?exceeded|inodes? exhausted|(pool|port)s? (is |are )?exhausted`)
+	namesText       = regexp.MustCompile(`(?i)no such host|NXDOMAIN|SERVFAIL|name resolution|server misbehaving|getaddrinfo|EAI_AGAIN`)
 	certificateFile = regexp.MustCompile(`(?i)\.(pem|crt|cer|key|p12|jks)\b`)
 	unableText      = regexp.MustCompile(`(?i)\b(5\d\d|429)\b|unavailable|slow ?down|throttl|too many requests|rate.?limit|outage|degraded|impair|overload|bad gateway|gateway timeout|refused|unreachable|no route|no such host|dns`)
 	starvedText     = regexp.MustCompile(`(?i)throttl|starv|contend|evict|pressure|noisy|steal|preempt|out of memory|oom|no space|quota`)
@@ -50,8 +57,8 @@ var (
 // exogenous weighs the ways in which no change is to blame.
 func (w *world) exogenous(ranked []suspect, chain map[int]bool, ms []moment) []hypothesis {
 	began := firstReal(ms, w.onset)
-	out := []hypothesis{w.fault(ranked)}
-	for _, h := range []hypothesis{w.certificate(chain, began), w.dependency(ranked, chain, began), w.neighbour(ranked, began), w.surge(ranked, chain, began), w.record(chain)} {
+	out := []hypothesis{unexplainedFault()}
+	for _, h := range []hypothesis{w.certificate(chain, began), w.dependency(ranked, chain, began), w.neighbour(ranked, began), w.exhaustion(ranked), w.surge(ranked, chain, began), w.record(chain)} {
 		if h.score > 0 {
 			out = append(out, h)
 		}
@@ -71,11 +78,7 @@ func firstReal(ms []moment, onset time.Time) time.Time {
 }
 
 // fault is what remains when nothing explains it.
-func (w *world) fault(ranked []suspect) hypothesis {
-	h := hypothesis{kind: problem.CauseFault}
-	h.score = unexplained
-	return h
-}
+func unexplainedFault() hypothesis { return hypothesis{kind: problem.CauseFault, score: unexplained} }
 
 // complaint is a text in which something says what is wrong.
 type complaint struct {
@@ -109,9 +112,13 @@ func (w *world) complaints(chain map[int]bool) []complaint {
 func (w *world) certificate(chain map[int]bool, began time.Time) hypothesis {
 	h := hypothesis{kind: problem.CauseCertificate}
 	for _, c := range w.complaints(chain) {
-		if certificateText.MatchString(c.text) {
-			h.add("failure", certificateSaid, fmt.Sprintf("a certificate is not valid: %s", strings.Trim(c.text, " :")))
+		said, what := certificateSaid, "a certificate is not valid"
+		if !certificateText.MatchString(c.text) {
+			said, what = credentialSaid, "a credential is not valid"
+		}
+		if what == "a certificate is not valid" || credentialText.MatchString(c.text) {
 			h.exception = strings.Trim(c.text, " :")
+			h.add("failure", said, what+": "+h.exception)
 			break
 		}
 	}
@@ -185,6 +192,10 @@ func (w *world) peers(chain map[int]bool) (ours map[string]map[int]bool, said ma
 		}
 	}
 	for _, g := range w.Failures {
+		if namesText.MatchString(g.Message) && !g.Usual {
+			note("dns", w.find(w.originOf(g)), g.Message)
+			said["dns"] = g.Message
+		}
 		if g.Peer != "" && !g.Usual && w.foreign(g.Peer) {
 			note(g.Peer, w.find(w.originOf(g)), g.Message)
 		}
@@ -193,6 +204,9 @@ func (w *world) peers(chain map[int]bool) (ours map[string]map[int]bool, said ma
 		at := w.find(entity.Ref{Service: l.Service, Environment: l.Sample.Environment})
 		if at < 0 || !w.nodes[at].involved() || !complains(l) || risen(l) == 0 {
 			continue
+		}
+		if namesText.MatchString(l.Template) {
+			note("dns", at, l.Template)
 		}
 		for _, host := range hostText.FindAllString(l.Sample.Body, 3) {
 			if w.foreign(host) && strings.IndexFunc(host, isLetter) >= 0 && !certificateText.MatchString(l.Template) && unableText.MatchString(l.Template) {
@@ -259,6 +273,27 @@ func (w *world) neighbour(ranked []suspect, began time.Time) hypothesis {
 	}
 	if len(ranked) > 0 && !w.loadRose(ranked[0].node) && w.nodes[ranked[0].node].best(RoleTraffic) != nil {
 		h.add("anomaly", steady, w.nodes[ranked[0].node].ref.Service+" is asked no more than before")
+	}
+	return h
+}
+
+// exhaustion weighs that something of its own is full or used up at the origin.
+func (w *world) exhaustion(ranked []suspect) hypothesis {
+	h := hypothesis{kind: problem.CauseResource, scale: true}
+	if len(ranked) == 0 {
+		return hypothesis{}
+	}
+	at := ranked[0].node
+	for _, c := range w.complaints(map[int]bool{at: true}) {
+		if exhaustedText.MatchString(c.text) {
+			h.resource = strings.Trim(c.text, " :")
+			h.add("resource", exhausted, "used up: "+h.resource)
+			break
+		}
+	}
+	if t, ok := w.nodes[at].trouble(); ok && h.score > 0 && t.m.role == RoleResource {
+		h.resource = t.m.Metric
+		h.add("resource", exhaustedFrom, shiftText(t.m, t.s))
 	}
 	return h
 }

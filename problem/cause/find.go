@@ -39,7 +39,7 @@ func Find(in Input) problem.Cause {
 	if best.kind == problem.CauseDependency {
 		c.Ref = dependencyRef(c, best.dependency)
 	}
-	c.Remedy = remedy(c, w)
+	c.Remedy = remedy(c, best)
 	c.Sentence = sentence(c, w.nodes[ranked[0].node].ref)
 	return c
 }
@@ -215,7 +215,7 @@ func why(parts []part) string {
 
 // remedy is what would help. A change that cannot be taken back is mended by
 // another one.
-func remedy(c problem.Cause, w *world) problem.Remedy {
+func remedy(c problem.Cause, best hypothesis) problem.Remedy {
 	switch c.Kind {
 	case problem.CauseChange:
 		e := c.Change.Event
@@ -233,6 +233,9 @@ func remedy(c problem.Cause, w *world) problem.Remedy {
 	case problem.CauseTraffic:
 		return problem.RemedyScale
 	case problem.CauseResource:
+		if best.scale {
+			return problem.RemedyScale
+		}
 		return problem.RemedyReschedule
 	case problem.CauseCertificate:
 		return problem.RemedyRotate

@@ -195,7 +195,7 @@ func (g *gathering) began() {
 		}
 		for _, m := range n.series {
 			for _, s := range m.shifts {
-				if realness(m.role, s) == realShift && w.lasts(m, s) && s.start.Before(g.onset) {
+				if w.realness(m, s) >= realWeak && s.z >= farOutside && w.lasts(m, s) && s.start.Before(g.onset) {
 					g.onset = s.start
 				}
 			}

@@ -26,6 +26,7 @@ type hypothesis struct {
 
 	exception, resource string
 	dependency          string
+	scale               bool // more of the resource would help
 }
 
 func (h *hypothesis) add(kind string, weight float64, text string) {
@@ -207,14 +208,8 @@ func hostOf(peer, service string) bool {
 // loadRose reports whether more was asked of a place than before, no later
 // than the symptom.
 func (w *world) loadRose(i int) bool {
-	for _, m := range w.nodes[i].series {
-		for _, s := range m.shifts {
-			if m.role == RoleTraffic && s.up() && w.lasts(m, s) {
-				return true
-			}
-		}
-	}
-	return false
+	_, ok := w.traffic(i, true)
+	return ok
 }
 
 // weighTime weighs when a change was made. It reports false for one after the

@@ -38,7 +38,7 @@ func (w *world) moments(chain map[int]bool) []moment {
 		for _, m := range n.series {
 			for _, s := range m.shifts {
 				if w.lasts(m, s) {
-					out = append(out, moment{start: s.start, end: s.end, real: realness(m.role, s), text: shiftText(m, s)})
+					out = append(out, moment{start: s.start, end: s.end, real: w.realness(m, s), text: shiftText(m, s)})
 				}
 			}
 		}
@@ -46,7 +46,7 @@ func (w *world) moments(chain map[int]bool) []moment {
 	for _, l := range w.Logs {
 		at := w.find(entity.Ref{Service: l.Service, Environment: l.Sample.Environment})
 		if chain[at] && l.Baseline == 0 && complains(l) && !l.First.IsZero() && !l.First.After(w.onset) {
-			out = append(out, moment{start: l.First, end: l.First, real: realMessage,
+			out = append(out, moment{start: l.First, end: l.First, real: realMessage * leadsUp(w.onset.Sub(l.First)),
 				text: fmt.Sprintf("%s logs for the first time at %s: %s", l.Service, clock(l.First), l.Template)})
 		}
 	}
@@ -69,11 +69,42 @@ func (w *world) moments(chain map[int]bool) []moment {
 	return out
 }
 
-func realness(r Role, s shift) float64 {
-	if s.z < farOutside || r == RoleTraffic || r == RoleOther {
-		return realWeak
+// realness is the probability that a shift belongs to the problem. Failures and
+// delays do when they last; anything else must be for the worse and lead up to
+// the symptom, because much moves harmlessly, with every restart for instance.
+func (w *world) realness(m *measured, s shift) float64 {
+	real := realShift
+	if s.z < farOutside || m.role == RoleTraffic || m.role == RoleOther {
+		real = realWeak
 	}
-	return realShift
+	switch m.role {
+	case RoleErrors, RoleSuccess, RoleLatency:
+		if !harmful(m.role, s) {
+			return 0
+		}
+		return real
+	case RoleResource, RoleCapacity:
+		if s.up() == plenty(m) {
+			return 0
+		}
+	}
+	return real * leadsUp(w.onset.Sub(s.end.Add(s.ramp)))
+}
+
+// leadsUp is how probable it is that what stopped moving this long before the
+// symptom has to do with it.
+func leadsUp(gap time.Duration) float64 {
+	return math.Exp(-max(0, gap.Minutes()) / fades.Minutes())
+}
+
+// fades is the mean time from what moves to what it does.
+const fades = 20 * time.Minute
+
+// plenty: the more of it, the better.
+func plenty(m *measured) bool {
+	return m.role == RoleCapacity || slices.ContainsFunc(split(m.Metric), func(w string) bool {
+		return slices.Contains([]string{"hit", "hits", "free", "available", "idle", "healthy", "ready", "remaining"}, w)
+	})
 }
 
 // lasts reports whether a shift began before the symptom and is not over when

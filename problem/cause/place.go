@@ -2,6 +2,7 @@ package cause
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -60,6 +61,7 @@ func (w *world) suspects() []suspect {
 	if !w.flows(score) {
 		return nil
 	}
+	w.loads(score)
 	w.failing(score)
 	w.slow(score)
 	w.talking(score)
@@ -144,6 +146,46 @@ func (w *world) attributed(target int, s problem.Signal) (attribution, bool) {
 		}
 	}
 	return best, best.known
+}
+
+// loads follows traffic that fell or rose back to where that begins: from a
+// place to a caller whose own traffic moved the same way, as long as there is
+// one.
+func (w *world) loads(score []suspect) {
+	for _, s := range w.Symptoms {
+		rose := s.Signal == problem.SignalTrafficSurge
+		at := w.find(s.Ref)
+		if !rose && s.Signal != problem.SignalTrafficDrop && s.Signal != problem.SignalNoData || at < 0 {
+			continue
+		}
+		from := at
+		seen := map[int]bool{at: true}
+		for next := at; next >= 0; {
+			at, next = next, -1
+			for _, c := range w.nodes[at].callers {
+				if t, ok := w.traffic(c, rose); ok && !seen[c] && next < 0 {
+					next = c
+					score[c].add("anomaly", 0, shiftText(t.m, t.s))
+				}
+			}
+			seen[at] = true
+		}
+		if at != from {
+			score[at].add("anomaly", weightFlow, fmt.Sprintf("The traffic of %s comes from %s, whose own moved first", w.nodes[from].ref, w.nodes[at].ref))
+		}
+	}
+}
+
+// traffic is a lasting shift of a place's traffic, up or down.
+func (w *world) traffic(i int, up bool) (moved, bool) {
+	for _, m := range w.nodes[i].series {
+		for _, s := range m.shifts {
+			if m.role == RoleTraffic && s.up() == up && w.lasts(m, s) {
+				return moved{m, s}, true
+			}
+		}
+	}
+	return moved{}, false
 }
 
 func (w *world) failing(score []suspect) {

@@ -70,7 +70,7 @@ func fit(points []Point, step time.Duration) (shift, int, bool) {
 	}
 	best, at, length, a, b := none, 0, 0, 0.0, 0.0
 	for k := 2; k < n; k++ {
-		for l := 1; l <= n-k; l = max(l+1, l*5/4) {
+		for l := 1; l <= n-k; l = longer(l, n-k) {
 			rss, a0, b0 := ramp(y, k, l)
 			if rss < best*(1-1e-9) {
 				best, at, length, a, b = rss, k, l, a0, b0
@@ -90,6 +90,16 @@ func fit(points []Point, step time.Duration) (shift, int, bool) {
 	s := shift{before: median(y[:at]), after: a + b, ramp: time.Duration(length) * step, z: z}
 	s.start, s.end = began(points, step, at, length, b, noise)
 	return s, at, true
+}
+
+// longer is the next length of a ramp to try: a quarter longer, but the last
+// is the whole rest, of a ramp that has not ended.
+func longer(l, rest int) int {
+	next := max(l+1, l*5/4)
+	if l < rest && next > rest {
+		return rest
+	}
+	return next
 }
 
 // ramp fits level a until k, a+b from k+l on, and a straight line between.
@@ -113,11 +123,12 @@ func ramp(y []float64, k, l int) (rss, a, b float64) {
 }
 
 // began bounds when the shift began: within the slot before the first changed
-// point; for a gradual one, as much earlier and later as the noise hides.
+// point; for a gradual one, as much earlier and later as it takes to leave two
+// standard deviations of the noise.
 func began(points []Point, step time.Duration, at, length int, b, noise float64) (start, end time.Time) {
 	start, end = points[at-1].Time, points[at].Time.Add(step)
 	if length > 2 {
-		hidden := time.Duration(noise / math.Abs(b) * float64(length) * float64(step))
+		hidden := time.Duration(2 * noise / math.Abs(b) * float64(length) * float64(step))
 		hidden = min(hidden, time.Duration(length)*step/4)
 		start, end = start.Add(-hidden), end.Add(hidden)
 	}

@@ -195,9 +195,26 @@ func (w *world) measure(s Series) {
 	n := w.at(s.Ref)
 	m := &measured{Series: s, role: RoleOf(s.Metric, s.Unit)}
 	if m.role != RoleCountdown && m.role != RoleCapacity || steps(s.Points) {
-		m.shifts = shifts(s.Points, s.Step)
+		m.shifts = w.shiftsOf(s)
 	}
 	n.series = append(n.series, m)
+}
+
+// shiftsOf finds the shifts that lead up to the symptom by what was known when
+// it began, because what follows (a restart, say) hides them; and those that
+// came with it or after.
+func (w *world) shiftsOf(s Series) []shift {
+	n := 0
+	for n < len(s.Points) && !s.Points[n].Time.Add(s.Step).After(w.onset) {
+		n++
+	}
+	early := shifts(s.Points[:n], s.Step)
+	all := shifts(s.Points, s.Step)
+	if len(early) == 0 || n == len(s.Points) {
+		return all
+	}
+	last := s.Points[n-1].Time
+	return append(early, slices.DeleteFunc(all, func(x shift) bool { return x.start.Before(last) })...)
 }
 
 // steps reports whether a series mostly stays where it is.
