@@ -6,7 +6,9 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tidegate-io/tidegate/change"
 	"github.com/tidegate-io/tidegate/entity"
@@ -114,21 +116,25 @@ func requiredLiteral(pattern string) string {
 	}
 	longest := ""
 	for _, p := range parts {
-		// Beyond ASCII, lower and upper case are not one to one.
-		if text := string(p.Rune); p.Op == syntax.OpLiteral && len(text) > len(longest) && isASCII(text) {
-			longest = text
+		if p.Op != syntax.OpLiteral {
+			continue
+		}
+		for _, text := range asciiParts(p) {
+			if len(text) > len(longest) {
+				longest = text
+			}
 		}
 	}
 	return longest
 }
 
-func isASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] >= 0x80 {
-			return false
-		}
-	}
-	return true
+// asciiParts cuts a literal at what has cases beyond ASCII: stores compare
+// without regard to the case of ASCII only, and the Kelvin sign is a k, the
+// long s an s.
+func asciiParts(literal *syntax.Regexp) []string {
+	return strings.FieldsFunc(string(literal.Rune), func(r rune) bool {
+		return r >= utf8.RuneSelf || literal.Flags&syntax.FoldCase != 0 && strings.ContainsRune("kKsS", r)
+	})
 }
 
 // query selects a superset of the records that match.
@@ -149,16 +155,18 @@ type logCount struct {
 	settled []time.Time // ascending
 	event   *Event      // while it lasts
 	last    time.Time   // the latest time at which there were too many
+	over    time.Time   // end of the last event: what is not after it was its
 	counted int         // in the window that ends at last
 	sample  string
 }
 
 // count takes the records of a place since the last settlement, in any order,
-// and finds the latest window that has too many. It returns its first and last
-// record and how many it has; false when there is none.
+// and finds the latest time in which there were too many: windows that follow
+// each other without a pause as long as one. It returns the first record, the
+// last one, and how many the last window has; false when there is none.
 func (c *logCount) count(fresh []time.Time, moreThan int, within time.Duration) (first, last time.Time, n int, ok bool) {
-	slices.SortFunc(fresh, time.Time.Compare)
 	all := slices.Concat(c.settled, fresh)
+	all = slices.DeleteFunc(all, func(t time.Time) bool { return !t.After(c.over) })
 	slices.SortFunc(all, time.Time.Compare)
 	begin := 0
 	for end := range all {
@@ -166,7 +174,7 @@ func (c *logCount) count(fresh []time.Time, moreThan int, within time.Duration) 
 			begin++
 		}
 		if size := end - begin + 1; size > moreThan {
-			if !ok {
+			if !ok || all[begin].Sub(last) > within {
 				first = all[begin]
 			}
 			last, n, ok = all[end], size, true
@@ -213,7 +221,7 @@ func (r *logRule) raise(place entity.Ref, c *logCount, fresh []time.Time, now ti
 		if e.End.Before(e.Start) {
 			e.End = e.Start
 		}
-		c.event = nil
+		c.event, c.over = nil, e.End
 	}
 	out := *e
 	return &out
