@@ -210,6 +210,18 @@ type TraceReader interface {
 	Traces(ctx context.Context, q TraceQuery) iter.Seq2[*Trace, error]
 }
 
+// FailureGroup is the failed spans of one operation that died of one type of
+// exception.
+type FailureGroup struct {
+	entity.Ref
+	Operation     string    `json:"operation"`
+	ExceptionType string    `json:"exceptionType,omitempty" doc:"of the last recorded exception; empty when none was"`
+	Count         int       `json:"count" doc:"spans"`
+	First         time.Time `json:"first" doc:"start of the first of them"`
+	Last          time.Time `json:"last"`
+	Example       TraceID   `json:"example" doc:"trace of the last of them"`
+}
+
 // LogQuery selects log records. Zero fields do not restrict.
 type LogQuery struct {
 	entity.Ref

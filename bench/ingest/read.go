@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tidegate-io/tidegate/entity"
 	"github.com/tidegate-io/tidegate/internal/tracestore"
 )
 
@@ -120,6 +122,15 @@ func (b *bench) reencode(ctx context.Context, dir string, spans int) error {
 		return err
 	}
 	defer store.Close()
+	if err := b.latencies("failures grouped over 10 minutes (in process)", func() error {
+		groups, err := store.Failures(ctx, entity.Ref{}, time.Now().Add(-10*time.Minute), time.Now())
+		if err == nil && len(groups) == 0 {
+			err = errors.New("there are none")
+		}
+		return err
+	}); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	before := ownCPU()

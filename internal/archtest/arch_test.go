@@ -77,7 +77,7 @@ var rows = []row{
 	{pkg: "bench/detect", may: []string{"problem/detect"}, why: "measures detection on public series"},
 	{pkg: "bench/rootcause", may: []string{"problem", "problem/cause", "evidence", "change", "telemetry", "entity", "fault"}, why: "measures the root cause engine; adapters turn public incidents into telemetry values"},
 	{pkg: "bench/judge", may: []string{"judge"}, third: []string{"gonum.org/v1/gonum"}, why: "measures the judge"},
-	{pkg: "bench/ingest", may: []string{"internal/otlp/wire/wiretest", "internal/tracestore"}, third: []string{"go.opentelemetry.io/collector/pdata", "google.golang.org/grpc", "google.golang.org/protobuf"},
+	{pkg: "bench/ingest", may: []string{"entity", "internal/otlp/wire/wiretest", "internal/tracestore"}, third: []string{"go.opentelemetry.io/collector/pdata", "google.golang.org/grpc", "google.golang.org/protobuf"},
 		why: "measures the binary from outside; only re-encoding, which the binary puts off, is measured on the store"},
 	{pkg: "test/...", may: []string{"*"}, third: []string{"*"}, why: "tests of the whole"},
 	{pkg: "cmd/...", may: []string{"*"}, third: []string{"*"}, why: "starts it"},

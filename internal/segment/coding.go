@@ -41,6 +41,9 @@ func (w *SummaryWriter) String(s string) {
 	w.Uint(n)
 }
 
+// Raw writes bytes whose number the reader knows.
+func (w *SummaryWriter) Raw(b []byte) { w.body = append(w.body, b...) }
+
 // Bytes returns all that was written.
 func (w *SummaryWriter) Bytes() []byte {
 	out := binary.AppendUvarint(nil, uint64(len(w.numbers)))
@@ -107,6 +110,15 @@ func (r *SummaryReader) String() string {
 		return ""
 	}
 	return r.table[n]
+}
+
+// Raw reads len(into) bytes.
+func (r *SummaryReader) Raw(into []byte) {
+	if len(into) > len(r.b) {
+		r.fail()
+		return
+	}
+	r.b = r.b[copy(into, r.b):]
 }
 
 func (r *SummaryReader) fail() uint64 {

@@ -184,6 +184,7 @@ func TestSearchAgreesWithLookingAtEverything(t *testing.T) {
 			}
 		}
 		checkTraces(t, s, w)
+		checkFailures(t, state, s, w)
 		svc, err := s.Services(context.Background())
 		if all := slices.Sorted(slices.Values(wiretest.Services)); err != nil || !slices.Equal(svc, all) {
 			t.Errorf("%s: services %v, %v", state, svc, err)

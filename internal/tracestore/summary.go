@@ -28,6 +28,7 @@ type summary struct {
 	groups             []group
 	exceptions         []string // sorted
 	moreExceptionTypes bool
+	failures           failures
 }
 
 // group is the spans of one operation of one service.
@@ -66,7 +67,7 @@ func (s *schema) Summarise(req []byte) (*summary, []uint32, error) {
 
 // summarise summarises a request that holds at least one sound span.
 func (s *schema) summarise(t *wire.Traces) (*summary, []uint32) {
-	b := newBuilder()
+	b := newBuilder(s)
 	keys := make([]uint32, 0, t.Sound)
 	for i := range t.Groups {
 		g := &t.Groups[i]
@@ -76,12 +77,13 @@ func (s *schema) summarise(t *wire.Traces) (*summary, []uint32) {
 			keys = append(keys, segment.Key(g.Spans[j].TraceID))
 		}
 	}
-	return b.finish(s), keys
+	return b.finish(), keys
 }
 
 // builder collects the summary of one request. The maps of one service are
 // found once per resource, those of one operation by one lookup per span.
 type builder struct {
+	schema   *schema
 	sum      summary
 	services map[entity.Ref]*service
 	current  *service
@@ -93,8 +95,8 @@ type service struct {
 	operations map[string]*group
 }
 
-func newBuilder() *builder {
-	return &builder{services: map[entity.Ref]*service{}, sum: summary{firstStart: ^uint64(0)}}
+func newBuilder(s *schema) *builder {
+	return &builder{schema: s, services: map[entity.Ref]*service{}, sum: summary{firstStart: ^uint64(0)}}
 }
 
 // add adds a span of the current service.
@@ -114,6 +116,17 @@ func (b *builder) add(span *wire.Span) {
 	g.statuses |= 1 << span.Status
 	g.minNanos, g.maxNanos = min(g.minNanos, d), max(g.maxNanos, d)
 	span.Exceptions(func(typ []byte) { b.sum.addException(string(typ)) })
+	if span.Status == wire.StatusError {
+		b.sum.failures.add(failureOf(b.current.ref, g.operation, span))
+	}
+}
+
+// boundedName returns the name of an operation as summaries have it.
+func boundedName(name []byte) string {
+	if len(name) > maxNameBytes {
+		return anything
+	}
+	return string(name)
 }
 
 // enter makes the service of res the current one.
@@ -124,7 +137,7 @@ func (b *builder) enter(res *wire.Resource) {
 	}
 	s := b.services[ref]
 	if s == nil {
-		s = &service{ref: &ref, operations: map[string]*group{}}
+		s = &service{ref: b.schema.refs.Get(ref), operations: map[string]*group{}}
 		b.services[ref] = s
 	}
 	b.current = s
@@ -158,12 +171,11 @@ func (s *summary) addException(typ string) {
 	}
 }
 
-func (b *builder) finish(shared *schema) *summary {
+func (b *builder) finish() *summary {
 	b.sum.groups = make([]group, 0, b.groups)
 	for _, s := range b.services {
-		ref := shared.refs.Get(*s.ref)
 		for _, g := range s.operations {
-			g.ref, g.operation = ref, *shared.names.Get(g.operation)
+			g.operation = *b.schema.names.Get(g.operation)
 			b.sum.groups = append(b.sum.groups, *g)
 		}
 	}
@@ -187,6 +199,9 @@ func (s *schema) Merge(summaries []*summary) *summary {
 		}
 		for _, g := range sum.groups {
 			mergeGroup(groups, refs, g)
+		}
+		for _, f := range sum.failures {
+			out.failures.add(f)
 		}
 	}
 	out.groups = make([]group, 0, len(groups))
@@ -286,6 +301,7 @@ func (s *schema) Encode(summaries []*summary) []byte {
 			w.Uint(g.minNanos)
 			w.Uint(g.maxNanos - g.minNanos)
 		}
+		sum.failures.encode(&w)
 	}
 	return w.Bytes()
 }
@@ -313,6 +329,7 @@ func (s *schema) Decode(data []byte) ([]*summary, error) {
 			g.maxNanos = g.minNanos + r.Uint()
 			sum.groups = append(sum.groups, g)
 		}
+		sum.failures = s.decodeFailures(r)
 		out = append(out, sum)
 	}
 	return out, r.Err()
