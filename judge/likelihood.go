@@ -14,10 +14,11 @@ import "math"
 // cell of s, and near it by their series in the distance.
 
 const (
-	// cellBits of the mantissa tell a cell: it is 1/64 of s wide to either side.
-	cellBits = 5
+	// cellBits of the mantissa tell a cell: it is at most 1/64 of s wide, and
+	// its centre is the first s in it, which is often the only one.
+	cellBits = 6
 	// cellsKept cover a factor of 4 in s; beyond it cells are worked out anew.
-	cellsKept = 64
+	cellsKept = 128
 	// terms of the series: what is left out is below (1/64)^6/6 = 3e-12.
 	terms = 6
 )
@@ -58,8 +59,7 @@ func (l *likelihoods) at(e *events) (c *cell, distance float64) {
 	c = &l.cells[key%cellsKept]
 	if c.key != key+1 {
 		l.giveUp(c)
-		centre := math.Float64frombits(key<<(52-cellBits) | 1<<(52-cellBits-1))
-		l.fill(c, centre/(centre+1))
+		l.fill(c, s/(s+1))
 		c.key = key + 1
 	}
 	return c, s/(s+1) - c.y
@@ -77,6 +77,12 @@ func (l *likelihoods) fill(c *cell, y float64) {
 func (l *likelihoods) of(e *events, logs *[alternatives]float64) {
 	c, d := l.at(e)
 	n, allowed := e.candidate+e.baseline, e.candidateExposure*l.margin
+	if d == 0 {
+		for j := range logs {
+			logs[j] = e.candidate*l.logRatios[j] - n*c.logs[j] - allowed*(c.shares[j]-1)
+		}
+		return
+	}
 	for j := range logs {
 		u := d * c.slopes[j]
 		logs[j] = e.candidate*l.logRatios[j] - n*(c.logs[j]+u*(1-u*(1.0/2-u*(1.0/3-u*(1.0/4-u*(1.0/5))))))

@@ -11,6 +11,11 @@ var (
 	trafficObjective = judge.Objective{Name: "traffic", Worse: judge.WorseLower}
 )
 
+func threshold(o judge.Objective) judge.Objective {
+	o.Threshold = &judge.Threshold{Fail: &judge.Limit{Op: ">", Value: 1}, Confidence: 0.95}
+	return o
+}
+
 func adaptive(o judge.Objective) judge.Objective {
 	o.Adaptive = &judge.Adaptive{}
 	return o

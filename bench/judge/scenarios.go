@@ -398,9 +398,9 @@ func (b *bench) sevenHealthyRuns() {
 	b.rate(scenario, w.name(), rivals[0].name, "7 of 7 not failed", int(minMax.Load()), n, "", 0)
 }
 
-// cost: ten objectives over an hour of two-second slices. A comparison reads
-// two samples an objective, so its target is twice that of the row; a watch
-// runs two e-processes over every slice besides and has none.
+// cost: ten objectives, each with samples of its own, over an hour of two-second
+// slices. A watch works out two e-processes over every slice besides, and has no
+// target.
 func (b *bench) cost() {
 	const scenario = "10 objectives × 1,800 slices"
 	if !b.wants(scenario) {
@@ -417,27 +417,31 @@ func (b *bench) cost() {
 	for range trainingRuns {
 		g.learn(g.validate(w.once(rng, healthy)))
 	}
-	now, base := hour(), hour()
+	var inputs []judge.Input
+	for i := range 10 {
+		now, base := hour(), hour()
+		in := judge.Input{Objective: latencyObjective, Sample: now.latency, Baseline: &base.latency, History: g.latency}
+		switch {
+		case i >= 8:
+			in = judge.Input{Objective: trafficObjective, Sample: now.traffic, Baseline: &base.traffic, History: g.traffic}
+		case i >= 4:
+			in = judge.Input{Objective: errorsObjective, Sample: now.errors, Baseline: &base.errors, History: g.errors}
+		}
+		inputs = append(inputs, in)
+	}
 	for _, c := range []struct {
 		name   string
 		target float64
 		wrap   func(judge.Objective) judge.Objective
-	}{{"adaptive", 2, adaptive}, {"comparison", 4, comparison}, {"watch", 0, watch}} {
-		var inputs []judge.Input
-		for i := range 10 {
-			in := judge.Input{Objective: c.wrap(latencyObjective), Sample: now.latency, Baseline: &base.latency, History: g.latency}
-			switch {
-			case i >= 8:
-				in = judge.Input{Objective: c.wrap(trafficObjective), Sample: now.traffic, Baseline: &base.traffic, History: g.traffic}
-			case i >= 4:
-				in = judge.Input{Objective: c.wrap(errorsObjective), Sample: now.errors, Baseline: &base.errors, History: g.errors}
-			}
-			inputs = append(inputs, in)
+	}{{"threshold", 2, threshold}, {"adaptive", 2, adaptive}, {"comparison", 2, comparison}, {"watch", 0, watch}} {
+		wrapped := slices.Clone(inputs)
+		for i := range wrapped {
+			wrapped[i].Objective = c.wrap(wrapped[i].Objective)
 		}
 		var took []float64
 		for range 50 {
 			start := cpuSeconds()
-			judge.Judge(judge.Options{}, inputs)
+			judge.Judge(judge.Options{}, wrapped)
 			took = append(took, (cpuSeconds()-start)*1e3)
 		}
 		slices.Sort(took)
