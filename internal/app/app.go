@@ -64,7 +64,6 @@ type App struct {
 	proxy     *proxy.Server
 	rollouts  *rollout.Engine
 	notifier  *webhook.Sender
-	explainer problem.Explainer // nil: causes stay unknown
 	problems  *problem.Service
 	logRules  *problem.LogWatch
 	alerts    *problem.AlertWatch

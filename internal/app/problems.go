@@ -8,14 +8,16 @@ import (
 	"github.com/tidegate-io/tidegate/internal/manifest"
 	"github.com/tidegate-io/tidegate/internal/tsdb"
 	"github.com/tidegate-io/tidegate/problem"
+	"github.com/tidegate-io/tidegate/problem/cause"
 	"github.com/tidegate-io/tidegate/telemetry"
 )
 
 // openProblems wires what turns events into problems, and the rules that raise
-// events. Whoever explains problems is set before.
+// events.
 func (a *App) openProblems(context.Context) (err error) {
 	a.problems, err = problem.New(problem.Config{
-		Store: a.db.Problems(), Recorder: a.changes, Graph: problem.GraphFunc(a.calls), Explainer: a.explainer,
+		Store: a.db.Problems(), Recorder: a.changes, Graph: problem.GraphFunc(a.calls),
+		Explainer: &explain{now: time.Now, readers: cause.Readers{Traces: a.traces, Logs: a.logs, Changes: a.changes, Series: measured{a.metrics}, Graph: measured{a.metrics}}},
 		Publisher: a.notifier, Entities: a.entities, URL: a.cfg.URL, Logger: a.log.With("part", "problems"),
 	})
 	if err != nil {
