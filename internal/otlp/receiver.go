@@ -3,6 +3,8 @@ package otlp
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -214,6 +216,9 @@ type Stats struct {
 	LastSpan time.Time `json:"lastSpan,omitzero"`
 	// Series of span metrics and the service graph in memory.
 	Series int `json:"series"`
+	// Limited is a warning: of what is named here there are more than the
+	// limits allow, and the rest is counted together, as "other"; at most 100.
+	Limited []string `json:"limited,omitempty"`
 	// Settled is how far the span metrics in the store reach.
 	Settled time.Time `json:"settled"`
 }
@@ -253,6 +258,8 @@ func (r *Receiver) Stats() Stats {
 	}
 	r.spans.mu.Lock()
 	s.Series = len(r.spans.all)
+	s.Limited = slices.Sorted(maps.Keys(r.spans.warned))
+	s.Limited = s.Limited[:min(len(s.Limited), 100)]
 	r.spans.mu.Unlock()
 	r.written.mu.Lock()
 	s.Settled = r.written.until

@@ -3,6 +3,7 @@ package otlp_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -83,6 +84,9 @@ func TestCardinalityIsLimited(t *testing.T) {
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got  %v\nwant %v", got, want)
+	}
+	if got := s.Stats().Limited; !slices.Equal(got, []string{"operations of checkout", "services"}) {
+		t.Errorf("limited: %q", got)
 	}
 }
 

@@ -48,6 +48,9 @@ type Config struct {
 	// MaxSeries bounds the series in memory, those of the last hours; samples
 	// of further ones are refused with a fault of KindUnavailable. Default 500,000.
 	MaxSeries int
+	// MaxSeriesPerService bounds those of one service (label service_name),
+	// span metrics aside; default a fifth of MaxSeries.
+	MaxSeriesPerService int
 	// MaxSamples that one query may hold in memory; default 20 million.
 	MaxSamples int
 	// Timeout of a query; default 30 s.
@@ -60,7 +63,7 @@ func (c *Config) defaults() error {
 	if c.Dir == "" {
 		return fault.InvalidField("dir", "the metrics store needs a directory")
 	}
-	if c.MaxAge < 0 || c.MaxBytes < 0 || c.OutOfOrder < 0 || c.MaxSeries < 0 || c.MaxSamples < 0 || c.Timeout < 0 {
+	if c.MaxAge < 0 || c.MaxBytes < 0 || c.OutOfOrder < 0 || c.MaxSeries < 0 || c.MaxSeriesPerService < 0 || c.MaxSamples < 0 || c.Timeout < 0 {
 		return fault.Invalid("metrics store: limits cannot be negative")
 	}
 	if c.MaxAge == 0 {
@@ -71,6 +74,9 @@ func (c *Config) defaults() error {
 	}
 	if c.MaxSeries == 0 {
 		c.MaxSeries = 500_000
+	}
+	if c.MaxSeriesPerService == 0 {
+		c.MaxSeriesPerService = max(1, c.MaxSeries/5)
 	}
 	if c.MaxSamples == 0 {
 		c.MaxSamples = 20_000_000
@@ -89,6 +95,7 @@ type DB struct {
 	cfg      Config
 	db       *promtsdb.DB
 	engine   *promql.Engine
+	limit    *seriesLimit
 	parser   parser.Parser
 	metadata families
 }
@@ -107,18 +114,19 @@ func Open(cfg Config) (*DB, error) {
 	opts.MaxBlockDuration = max(opts.MinBlockDuration, opts.RetentionDuration/10)
 	// Tens of thousands of series, not millions: fewer lock stripes, less memory.
 	opts.StripeSize = 1 << 10
-	limit := &seriesLimit{}
+	limit := &seriesLimit{perService: int64(cfg.MaxSeriesPerService), logger: cfg.Logger}
 	opts.SeriesLifecycleCallback = limit
 
 	db, err := promtsdb.Open(cfg.Dir, slog.New(quiet{cfg.Logger.Handler()}), nil, opts, nil)
 	if err != nil {
 		return nil, fault.Internal("opening the metrics store in %s: %w", cfg.Dir, err)
 	}
-	limit.max.Store(int64(cfg.MaxSeries))
+	limit.begin(int64(cfg.MaxSeries))
 	p := parser.NewParser(parser.Options{})
 	return &DB{
 		cfg:    cfg,
 		db:     db,
+		limit:  limit,
 		parser: p,
 		engine: promql.NewEngine(promql.EngineOpts{
 			Logger:               cfg.Logger,
@@ -155,12 +163,14 @@ type Stats struct {
 	Blocks int       `json:"blocks"`
 	Oldest time.Time `json:"oldest,omitzero"`
 	Newest time.Time `json:"newest,omitzero"`
+	// Limited is a warning: somebody sends labels that take ever new values.
+	Limited []Limited `json:"limited,omitempty" doc:"limits on the number of series that were reached"`
 }
 
 // Stats returns the present state.
 func (d *DB) Stats() Stats {
 	head := d.db.Head()
-	s := Stats{Series: head.NumSeries(), Bytes: head.Size()}
+	s := Stats{Series: head.NumSeries(), Bytes: head.Size(), Limited: d.limit.limited()}
 	for _, b := range d.db.Blocks() {
 		s.Blocks++
 		s.Bytes += b.Size()

@@ -2,20 +2,25 @@ package tsdb
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/tsdb/chunks"
 
 	"github.com/tidegate-io/tidegate/fault"
+	"github.com/tidegate-io/tidegate/telemetry"
 )
 
 // TestMain lets the test binary play the process that is killed.
@@ -160,6 +165,58 @@ func TestSeriesAreLimited(t *testing.T) {
 	defer db.Close()
 	if err := write(db, "one_more", 2); !fault.Is(err, fault.KindUnavailable) {
 		t.Errorf("over the lower limit: %v", err)
+	}
+}
+
+// TestSeriesOfAServiceAreLimited: one service cannot take the room of others,
+// and the limit is visible; series that went make room again.
+func TestSeriesOfAServiceAreLimited(t *testing.T) {
+	var log bytes.Buffer
+	db, err := Open(Config{Dir: t.TempDir(), MaxSeries: 100, MaxSeriesPerService: 3, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	write := func(name, service string, n int) (refused int) {
+		t.Helper()
+		app := db.Appender(t.Context())
+		for i := range n {
+			ls := labels.FromStrings(model.MetricNameLabel, name, telemetry.LabelService, service, "user", strconv.Itoa(i))
+			_, err := app.Append(0, ls, 0, at(0).UnixMilli(), 1, nil, nil, storage.AOptions{})
+			switch {
+			case fault.Is(err, fault.KindUnavailable):
+				refused++
+			case err != nil && !errors.Is(err, storage.ErrDuplicateSampleForTimestamp):
+				t.Fatal(err)
+			}
+		}
+		if err := app.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		return refused
+	}
+	if n := write("logins", "greedy", 10); n != 7 {
+		t.Errorf("%d of 10 series were refused, want 7", n)
+	}
+	if n := write("logins", "greedy", 3); n != 0 {
+		t.Errorf("%d series that are there were refused", n)
+	}
+	if n := write("logins", "modest", 3); n != 0 {
+		t.Errorf("%d series of another service were refused", n)
+	}
+	if n := write(telemetry.MetricCalls, "greedy", 10); n != 0 {
+		t.Errorf("%d span metrics were refused", n)
+	}
+	if got := db.Stats().Limited; len(got) != 1 || got[0] != (Limited{"greedy", 3, 7}) {
+		t.Errorf("limited %+v", got)
+	}
+	if n := strings.Count(log.String(), "too many metric series"); n != 1 {
+		t.Errorf("%d warnings:\n%s", n, log.String())
+	}
+	gone := map[chunks.HeadSeriesRef]labels.Labels{1: labels.FromStrings(model.MetricNameLabel, "logins", telemetry.LabelService, "greedy", "user", "0")}
+	db.limit.PostDeletion(gone)
+	if n := write("logouts", "greedy", 1); n != 0 {
+		t.Error("there is no room after a series went")
 	}
 }
 
