@@ -114,7 +114,7 @@ func (w *world) lasts(m *measured, s shift) bool {
 		return false
 	}
 	for _, p := range m.Points {
-		if !p.Time.Add(m.Step).Before(w.onset) {
+		if !p.Time.Add(m.Step).Before(w.onset) && !p.Time.Add(m.Step).Before(s.end) {
 			return math.Abs(p.Value-s.before) >= math.Abs(s.after-s.before)/10
 		}
 	}

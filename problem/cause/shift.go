@@ -60,18 +60,15 @@ func fit(points []Point, step time.Duration) (shift, int, bool) {
 	for i, p := range points {
 		y[i] = p.Value
 	}
-	var none float64 // residuals without a shift
-	mean := average(y)
-	for _, v := range y {
-		none += (v - mean) * (v - mean)
-	}
+	sum := newSums(y)
+	none := sum.squares // residuals without a shift
 	if none == 0 || math.IsInf(none, 0) {
 		return shift{}, 0, false
 	}
 	best, at, length, a, b := none, 0, 0, 0.0, 0.0
 	for k := 2; k < n; k++ {
 		for l := 1; l <= n-k; l = longer(l, n-k) {
-			rss, a0, b0 := ramp(y, k, l)
+			rss, a0, b0 := sum.ramp(k, l)
 			if rss < best*(1-1e-9) {
 				best, at, length, a, b = rss, k, l, a0, b0
 			}
@@ -102,24 +99,42 @@ func longer(l, rest int) int {
 	return next
 }
 
-// ramp fits level a until k, a+b from k+l on, and a straight line between.
-func ramp(y []float64, k, l int) (rss, a, b float64) {
-	n := float64(len(y))
-	var sy, sh, shh, shy, syy float64
-	for i, v := range y {
-		h := 0.0
-		if i >= k {
-			h = math.Min(1, float64(i-k+1)/float64(l))
-		}
-		sy, sh, shh, shy, syy = sy+v, sh+h, shh+h*h, shy+h*v, syy+v*v
+// sums answers what a fit needs in constant time: sums of the values, and of
+// the values by their index, up to any index.
+type sums struct {
+	n        int
+	y, iy    []float64 // y[i] is the sum before index i
+	squares  float64
+	centered float64 // what was taken from each value, for the sake of accuracy
+}
+
+func newSums(values []float64) sums {
+	s := sums{n: len(values), y: make([]float64, len(values)+1), iy: make([]float64, len(values)+1), centered: average(values)}
+	for i, v := range values {
+		v -= s.centered
+		s.y[i+1] = s.y[i] + v
+		s.iy[i+1] = s.iy[i] + float64(i)*v
+		s.squares += v * v
 	}
+	return s
+}
+
+// ramp fits level a until k, a+b from k+l-1 on, and a straight line between.
+func (s sums) ramp(k, l int) (rss, a, b float64) {
+	n, m := float64(s.n), float64(l)
+	end := k + l // the line is over k … end-1
+	rest := float64(s.n - end)
+	sh := (m+1)/2 + rest
+	shh := (m+1)*(2*m+1)/(6*m) + rest
+	shy := (s.iy[end]-s.iy[k]-float64(k-1)*(s.y[end]-s.y[k]))/m + s.y[s.n] - s.y[end]
+	sy := s.y[s.n]
 	det := n*shh - sh*sh
 	if det <= 0 {
 		return math.Inf(1), 0, 0
 	}
 	b = (n*shy - sh*sy) / det
 	a = (sy - b*sh) / n
-	return math.Max(0, syy-a*sy-b*shy), a, b
+	return math.Max(0, s.squares-a*sy-b*shy), a + s.centered, b
 }
 
 // began bounds when the shift began: within the slot before the first changed
