@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tidegate-io/tidegate/fault"
 )
@@ -42,6 +43,40 @@ func TestHolds(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
+		}
+		if got, err := e.Holds(t.Context(), map[string]Record{"thing": r, "other": {}}); err != nil || got != want {
+			t.Errorf("%s is %v (%v), want %v", text, got, err, want)
+		}
+	}
+}
+
+// What JSON leaves out is there, as its type has it.
+func TestRecordFrom(t *testing.T) {
+	type value struct {
+		Name  string            `json:"name,omitempty"`
+		Count int               `json:"count,omitempty"`
+		Share float64           `json:"share,omitempty"`
+		Yes   bool              `json:"yes,omitempty"`
+		Tags  map[string]string `json:"tags,omitempty"`
+		List  []thing           `json:"list,omitempty"`
+		Inner *thing            `json:"inner,omitempty"`
+		At    time.Time         `json:"at,omitzero"`
+	}
+	r, err := RecordFrom(value{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]bool{
+		`thing.name == "" && !has(thing.name)`:                              true,
+		`thing.count + 1 == 1 && thing.share < 0.5`:                         true,
+		`thing.yes || thing.tags.team == "shop"`:                            false,
+		`thing.inner.kind == "" && thing.inner.inner.tags.x == ""`:          true,
+		`thing.list.exists(x, x.kind == "a") || size(thing.inner.many) > 0`: false,
+		`thing.at == ""`: true,
+	} {
+		e, err := words.Condition(text, nil)
+		if err != nil {
+			t.Fatal(err)
 		}
 		if got, err := e.Holds(t.Context(), map[string]Record{"thing": r, "other": {}}); err != nil || got != want {
 			t.Errorf("%s is %v (%v), want %v", text, got, err, want)

@@ -45,8 +45,8 @@ func (x *execution) act() error {
 	return x.done(answer)
 }
 
-// mayRepeat: the attempt was intended by a process that ended, or by this one
-// before an error. It says why it must not be asked for again.
+// mayRepeat: the attempt was made before, perhaps by a process that ended. It
+// says why it must not be made again.
 func (x *execution) mayRepeat() (why string, err error) {
 	if !x.a.Attempt.Do.repeatable() {
 		return "it cannot be asked for twice", nil
@@ -81,7 +81,10 @@ func (x *execution) attempt(r Request) (Answer, error) {
 	pause := x.cfg.Backoff
 	for try := 1; ; try++ {
 		answer, err := do(x.ctx, actor, r)
-		if err == nil || try == maxTries || !fault.Is(err, fault.KindUnavailable) || !x.a.Attempt.Do.repeatable() {
+		if err == nil || try == maxTries || !fault.Is(err, fault.KindUnavailable) {
+			return answer, err
+		}
+		if why, unread := x.mayRepeat(); why != "" || unread != nil {
 			return answer, err
 		}
 		x.cfg.Logger.WarnContext(x.ctx, "healing action is tried again", "action", x.a.ID, "in", pause, "error", err)
@@ -162,12 +165,16 @@ func (x *execution) record(message string) (string, error) {
 	return e.ID, err
 }
 
-const maxReason = 1000
+// Limits on what an actor answers.
+const (
+	maxReason = 1000
+	maxEvent  = 200
+)
 
 func (x *execution) done(answer Answer) error {
 	a := x.a
 	a.State, a.Done = StateVerifying, x.cfg.Clock()
-	a.Event, a.Answer = answer.Event, clip(answer.Message, maxReason)
+	a.Event, a.Answer = clip(answer.Event, maxEvent), clip(answer.Message, maxReason)
 	text := "done: " + a.Title
 	if a.Answer != "" {
 		text += " (" + a.Answer + ")"

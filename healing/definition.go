@@ -2,7 +2,6 @@ package healing
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -333,11 +332,8 @@ func view(p *problem.Problem) (map[string]condition.Record, error) {
 	short.Evidence, short.Comments, short.Cause = nil, nil, nil
 	out := map[string]condition.Record{}
 	for name, v := range map[string]any{"problem": short, "cause": cause} {
-		b, err := json.Marshal(v)
-		if err != nil {
-			return nil, fault.Internal("problem %s: %w", p.ID, err)
-		}
-		if out[name], err = condition.RecordOf(b); err != nil {
+		var err error
+		if out[name], err = condition.RecordFrom(v); err != nil {
 			return nil, fault.Internal("problem %s: %w", p.ID, err)
 		}
 	}

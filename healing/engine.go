@@ -11,7 +11,11 @@ import (
 	"github.com/tidegate-io/tidegate/fault"
 )
 
-const claimBatch = 100
+const (
+	claimBatch = 100
+	// lookPause is between a problem's change and the look at it.
+	lookPause = 200 * time.Millisecond
+)
 
 // Engine decides, acts and verifies. Safe for concurrent use, and several
 // engines may share a store.
@@ -91,13 +95,10 @@ func (e *Engine) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
 	slots := make(chan struct{}, e.cfg.Concurrency)
-	sweep := time.NewTicker(e.cfg.Sweep)
-	defer sweep.Stop()
-	look := true // problems that were open before this process was
+	at := time.Now() // problems may be open before this process was
+	next := time.NewTimer(0)
+	defer next.Stop()
 	for {
-		if look {
-			e.sweep(ctx)
-		}
 		if err := e.claim(ctx, slots, &running); err != nil && ctx.Err() == nil {
 			e.cfg.Logger.ErrorContext(ctx, "cannot look for healing actions", "error", err)
 		}
@@ -105,11 +106,15 @@ func (e *Engine) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-e.wake:
-			look = false
 		case <-e.look:
-			look = true
-		case <-sweep.C:
-			look = true
+			if soon := time.Now().Add(lookPause); soon.Before(at) { // changes come in crowds
+				at = soon
+				next.Reset(lookPause)
+			}
+		case <-next.C:
+			e.sweep(ctx)
+			at = time.Now().Add(e.cfg.Sweep)
+			next.Reset(e.cfg.Sweep)
 		}
 	}
 }
