@@ -64,6 +64,7 @@ type App struct {
 	proxy     *proxy.Server
 	rollouts  *rollout.Engine
 	notifier  *webhook.Sender
+	explainer problem.Explainer // the stores\', unless a test has its own
 	problems  *problem.Service
 	logRules  *problem.LogWatch
 	alerts    *problem.AlertWatch

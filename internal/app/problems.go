@@ -15,9 +15,12 @@ import (
 // openProblems wires what turns events into problems, and the rules that raise
 // events.
 func (a *App) openProblems(context.Context) (err error) {
+	if a.explainer == nil {
+		m := measured{a.metrics}
+		a.explainer = &explain{now: time.Now, readers: cause.Readers{Traces: a.traces, Logs: a.logs, Changes: a.changes, Series: m, Graph: m}}
+	}
 	a.problems, err = problem.New(problem.Config{
-		Store: a.db.Problems(), Recorder: a.changes, Graph: problem.GraphFunc(a.calls),
-		Explainer: &explain{now: time.Now, readers: cause.Readers{Traces: a.traces, Logs: a.logs, Changes: a.changes, Series: measured{a.metrics}, Graph: measured{a.metrics}}},
+		Store: a.db.Problems(), Recorder: a.changes, Graph: problem.GraphFunc(a.calls), Explainer: a.explainer,
 		Publisher: a.notifier, Entities: a.entities, URL: a.cfg.URL, Logger: a.log.With("part", "problems"),
 	})
 	if err != nil {
