@@ -115,8 +115,8 @@ func (c *ratioCheck) limit(s side, level float64) float64 {
 	return 1 - good/c.predicted.n
 }
 
-// leastCount is a count that is none, but for the rounding of solve.
-const leastCount = 1e-6
+// leastCount is a part of a request that is none.
+const leastCount = 1e-3
 
 // detectable is the proportion p with P(Bin(n, p) >= critical) = 95 %.
 func (c *ratioCheck) detectable(s side, level float64) float64 {

@@ -107,7 +107,7 @@ func number(v float64) string {
 		return "more than can be measured"
 	case math.IsInf(v, -1):
 		return "less than can be measured"
-	case a >= 1e15 || a > 0 && a < 1e-4:
+	case a >= 1e15 || a > 0 && a < 1e-9:
 		return strconv.FormatFloat(v, 'g', 3, 64)
 	case a >= 99.95:
 		return thousands(strconv.FormatFloat(v, 'f', 0, 64))

@@ -19,6 +19,10 @@ func FuzzJudge(f *testing.F) {
 	}
 	f.Add(uint8(0), number())
 	f.Add(uint8(1), number(0, 0, 0))
+	for which := range uint8(20) { // one point, and all zero, in every kind and criterion
+		f.Add(which, number(3, 8, 2, 9))
+		f.Add(which, number(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+	}
 	f.Add(uint8(2), number(math.NaN(), 1, 2))
 	f.Add(uint8(7), number(math.Inf(1), 1, 2, 3, 4, 5))
 	f.Add(uint8(9), number(1e308, 1e308, 1e308, 1e308))

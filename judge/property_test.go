@@ -233,6 +233,21 @@ func TestMoreBadEventsNeverImprove(t *testing.T) {
 	})
 }
 
+func TestSlowerNeverImproves(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := drawInput(t)
+		if in.Sample.Kind != Distribution || in.Objective.Worse != WorseHigher {
+			return
+		}
+		slower := in
+		slower.Sample = slowed(in.Sample, rapid.IntRange(1, 40).Draw(t, "buckets slower"))
+		before, after := Judge(Options{}, []Input{in}), Judge(Options{}, []Input{slower})
+		if badness[after.Status] < badness[before.Status] {
+			t.Fatalf("%s\nbecame\n%s", before.Summary, after.Summary)
+		}
+	})
+}
+
 func TestUnitDoesNotMatter(t *testing.T) {
 	// All latencies and limits times 2 (eight buckets of schema 3).
 	rapid.Check(t, func(t *rapid.T) {
@@ -263,17 +278,21 @@ func TestUnitDoesNotMatter(t *testing.T) {
 	})
 }
 
-func doubled(s Sample) Sample {
+func doubled(s Sample) Sample { return slowed(s, 8) }
+
+// slowed moves every latency up by a number of buckets of schema 3.
+func slowed(s Sample, buckets int) Sample {
+	by := math.Exp2(float64(buckets) / 8)
 	out := s
 	out.Slices = append([]Slice(nil), s.Slices...)
 	for i := range out.Slices {
 		if h := out.Slices[i].Histogram; h != nil {
 			d := *h
-			d.Sum *= 2
-			d.ZeroThreshold *= 2
+			d.Sum *= by
+			d.ZeroThreshold *= by
 			d.Buckets = append([]Bucket(nil), h.Buckets...)
 			for j := range d.Buckets {
-				d.Buckets[j].Index += 8
+				d.Buckets[j].Index += buckets
 			}
 			out.Slices[i].Histogram = &d
 		}

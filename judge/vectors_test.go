@@ -111,10 +111,7 @@ func TestNegativeBinomialTails(t *testing.T) {
 }
 
 func TestComparisonOfProportionsAgreesWithPublishedOnes(t *testing.T) {
-	// R's prop.test(c(83, 129), c(86, 136), correct = FALSE): no difference;
-	// prop.test(c(83, 70), c(86, 82)): 96.5 % and 85.4 %, p = 0.0117 two-sided
-	// without correction, so about 0.006 one-sided. MOVER with exact limits is
-	// a little more careful.
+	// R's prop.test(c(83, 129), c(86, 136)): no difference.
 	zero := 0.0
 	compare := func(x, n, bx, bn float64) Result {
 		o := Objective{Comparison: &Comparison{Tolerance: &zero, Margin: &zero}}
@@ -125,8 +122,18 @@ func TestComparisonOfProportionsAgreesWithPublishedOnes(t *testing.T) {
 	if r := compare(83, 86, 129, 136); r.PValue < 0.1 {
 		t.Errorf("83/86 against 129/136: p = %v", r.PValue)
 	}
-	if p := float64(compare(83, 86, 70, 82).PValue); p < 0.004 || p > 0.02 {
-		t.Errorf("83/86 against 70/82: p = %v", p)
+	// One-sided p-values: of the score test, prop.test(correct = FALSE), which
+	// is too small for few events, and of fisher.test, the exact one. Exact
+	// limits for each side can only be more careful than the former, and should
+	// be about as careful as the latter.
+	for _, c := range []struct{ x, n, bx, bn, score, fisher float64 }{
+		{83, 86, 70, 82, 0.005664480, 0.010706443},
+		{15, 100, 5, 100, 0.009211063, 0.015860020},
+		{30, 1000, 12, 1000, 0.002499555, 0.003643977},
+	} {
+		if p := float64(compare(c.x, c.n, c.bx, c.bn).PValue); p < c.score || p > 1.5*c.fisher {
+			t.Errorf("%v/%v against %v/%v: p = %v, score test %v, exact %v", c.x, c.n, c.bx, c.bn, p, c.score, c.fisher)
+		}
 	}
 	if r := compare(590, 1180, 1, 1180); r.Status != StatusFail {
 		t.Errorf("half against almost none: %s", r.Why)
@@ -218,5 +225,31 @@ func TestShapeThatAQuantileHides(t *testing.T) {
 	r = Judge(Options{}, []Input{{Objective: Objective{Comparison: &Comparison{}}, Sample: bad, Baseline: &clean}}).Results[0]
 	if r.Status != StatusWarn || len(r.Notes) != 1 {
 		t.Errorf("%s: %s %q", r.Status, r.Why, r.Notes)
+	}
+}
+
+// fixedP is a test with a known p-value.
+type fixedP float64
+
+func (p fixedP) pValue() float64 { return float64(p) }
+func (fixedP) settle(res *Result, _ float64, rejected, _ bool) {
+	if res.Status = StatusPass; rejected {
+		res.Status = StatusFail
+	}
+}
+
+func TestHolmAdjustsAsPublished(t *testing.T) {
+	// R's p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm") = 0.03 0.06 0.06 0.02.
+	var list []*assessment
+	for _, p := range []float64{0.01, 0.04, 0.03, 0.005} {
+		list = append(list, &assessment{test: fixedP(p)})
+	}
+	settle(list, 0.05)
+	for i, want := range []float64{0.03, 0.06, 0.06, 0.02} {
+		r := list[i].result
+		near(t, "adjusted p", float64(r.PValue), want, 1e-12)
+		if (r.Status == StatusFail) != (want <= 0.05) {
+			t.Errorf("adjusted p %v: %s", want, r.Status)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -12,6 +13,17 @@ func TestShiftIsKayentas(t *testing.T) {
 	low, high, estimate := shift([]float64{10, 20, 30, 40}, []float64{1, 2, 3, 4}, 0.95)
 	if low != 6 || high != 39 || estimate != 22.5 {
 		t.Errorf("shift [%v, %v], estimate %v; want [6, 39], 22.5", low, high, estimate)
+	}
+}
+
+// R's help of wilcox.test (Hollander & Wolfe 1973, p. 69): the difference in
+// location is 0.305, its 95 % interval from −0.15 to 0.76.
+func TestShiftIsHodgesAndLehmanns(t *testing.T) {
+	low, high, estimate := shift([]float64{0.80, 0.83, 1.89, 1.04, 1.45, 1.38, 1.91, 1.64, 0.73, 1.46}, []float64{1.15, 0.88, 0.90, 0.74, 1.21}, 0.95)
+	for _, c := range [][2]float64{{low, -0.15}, {high, 0.76}, {estimate, 0.305}} {
+		if math.Abs(c[0]-c[1]) > 1e-9 {
+			t.Errorf("shift [%v, %v], estimate %v; want [-0.15, 0.76], 0.305", low, high, estimate)
+		}
 	}
 }
 
