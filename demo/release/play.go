@@ -86,7 +86,7 @@ func (p *play) serverStep(ctx context.Context) (string, error) {
 }
 
 func (p *play) shopStep(ctx context.Context) (string, error) {
-	if err := p.StartShop(ctx, "dev"); err != nil {
+	if err := p.StartShop(ctx, "dev", ""); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("%d processes; the first order went through", len(shop.Services())), nil

@@ -28,6 +28,8 @@ func Main(ctx context.Context, args []string, log io.Writer) error {
 	fs.StringVar(&cfg.Flagd, "flagd", "", "address of a flagd evaluation service")
 	fs.StringVar(&cfg.Environment, "environment", "", "deployment.environment.name")
 	fs.StringVar(&cfg.Version, "release", "", "service.version")
+	fs.StringVar(&cfg.Bank, "bank", "", "URL of the card network that payment calls")
+	fs.Float64Var(&cfg.Defect, "defect", 0, "share of shipping quotes that fail in this build")
 	fs.Func("peer", "address of another service as NAME=HOST:PORT; may be repeated", func(s string) error {
 		name, address, ok := strings.Cut(s, "=")
 		if !ok {

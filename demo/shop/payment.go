@@ -32,6 +32,9 @@ func newPayment(e env) service {
 			Now:         time.Now,
 		},
 	}
+	if e.cfg.Bank != "" {
+		p.processor.Authorize = newBankClient(e.cfg.Bank, e.telemetry).authorize
+	}
 	return service{name: "PaymentService", methods: []grpc.MethodDesc{charge.handle(e, p.charge)}}
 }
 

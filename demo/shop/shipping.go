@@ -2,6 +2,8 @@ package shop
 
 import (
 	"context"
+	"math/rand/v2"
+	"runtime"
 	"time"
 
 	"google.golang.org/grpc"
@@ -22,6 +24,9 @@ func (s *shipping) quote(ctx context.Context, r shipRequest) (Money, error) {
 	if err := work(ctx, 5*time.Millisecond); err != nil {
 		return Money{}, err
 	}
+	if rand.Float64() < s.cfg.Defect {
+		return Money{}, newRateError(r.Country)
+	}
 	pieces := 0
 	for _, i := range r.Items {
 		pieces += i.Quantity
@@ -37,3 +42,20 @@ func (s *shipping) ship(ctx context.Context, r shipRequest) (shipAnswer, error) 
 	s.log.InfoContext(ctx, "order shipped", "tracking", a.Tracking, "country", r.Country)
 	return a, nil
 }
+
+// RateError says that there is no rate for a country; the defect of a build
+// that looks for it in the wrong table.
+type RateError struct {
+	Country string
+	callers []uintptr
+}
+
+func newRateError(country string) *RateError {
+	pcs := make([]uintptr, 32)
+	return &RateError{country, pcs[:runtime.Callers(2, pcs)]}
+}
+
+func (e *RateError) Error() string { return "no shipping rate for " + e.Country }
+
+// Callers is the stack of where the error began.
+func (e *RateError) Callers() []uintptr { return e.callers }

@@ -18,6 +18,9 @@
 //	paymentServiceFailure  share of charges that fail, 0 … 1, in package card
 //	productCatalogLatency  milliseconds that every product look-up takes longer
 //
+// A build of shipping may have a defect, and the card network that payment
+// calls, which is not the shop's, may be down.
+//
 // # Lifecycle
 //
 // [Run] serves one service until its context ends, then stops taking calls,
@@ -71,6 +74,11 @@ type Config struct {
 	Flagd string
 	// Environment and Version are resource attributes; default dev and 1.0.0.
 	Environment, Version string
+	// Bank is the URL of the card network that payment calls; without it
+	// payment only takes the time that one would.
+	Bank string
+	// Defect is a mistake of the build: the share of shipping quotes that fail.
+	Defect float64
 	// Log receives the process's own log; optional.
 	Log slog.Handler
 	// Listening is told the address once it is known. Optional.
@@ -115,7 +123,7 @@ func Run(ctx context.Context, service string, cfg Config) (err error) {
 		cfg.Listening(ln.Addr())
 	}
 
-	e := env{telemetry: tel, flags: flags, peers: peers}
+	e := env{telemetry: tel, flags: flags, peers: peers, cfg: cfg}
 	tel.log.InfoContext(ctx, "serving", "address", ln.Addr().String())
 	if service == Frontend {
 		return newFrontend(e).serve(ctx, ln)
@@ -128,6 +136,7 @@ type env struct {
 	*telemetry
 	flags *flags
 	peers peers
+	cfg   Config
 }
 
 // backends builds the gRPC services.

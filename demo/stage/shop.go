@@ -20,6 +20,8 @@ import (
 type Shop struct {
 	URL string
 
+	environment, bank string
+
 	sockets   map[string]net.Listener
 	processes map[string]*child.Process
 }
@@ -45,25 +47,13 @@ func (s *Stage) OpenShop() error {
 }
 
 // StartShop starts the services in an environment and waits until the first
-// order went through.
-func (s *Stage) StartShop(ctx context.Context, environment string) error {
+// order went through. With a bank, payment has cards authorized there.
+func (s *Stage) StartShop(ctx context.Context, environment, bank string) error {
+	s.Shop.environment, s.Shop.bank = environment, bank
 	for _, name := range shop.Services() {
-		args := []string{"demo", "shop", name, "-listen", "fd:3", "-otlp", s.At.OTLPGRPC, "-flagd", s.At.FlagEvaluation,
-			"-environment", environment, "-release", "1.0.0"}
-		for _, peer := range shop.Calls(name) {
-			args = append(args, "-peer", peer+"="+s.Shop.sockets[peer].Addr().String())
-		}
-		socket, err := s.Shop.sockets[name].(*net.TCPListener).File()
-		if err != nil {
-			return fmt.Errorf("socket of %s: %w", name, err)
-		}
-		p, err := s.Start(name, nil, []*os.File{socket}, args...)
-		socket.Close()
-		s.Shop.sockets[name].Close() // from now on it is the service's alone
-		if err != nil {
+		if err := s.StartService(name, "1.0.0"); err != nil {
 			return err
 		}
-		s.Shop.processes[name] = p
 	}
 	client := http.Client{Timeout: 2 * time.Second}
 	err := s.Until(ctx, startTimeout, 50*time.Millisecond, "the shop is ready", func() (bool, error) {
@@ -78,6 +68,26 @@ func (s *Stage) StartShop(ctx context.Context, environment string) error {
 		return err
 	}
 	return s.Shop.firstOrder(ctx)
+}
+
+// StartService starts a release of a service, in the place of the one that
+// runs: calls that come meanwhile wait at the socket, none is lost.
+func (s *Stage) StartService(name, release string, more ...string) error {
+	if old := s.Shop.processes[name]; old != nil {
+		s.Stop(old)
+	}
+	args := append([]string{"demo", "shop", name, "-listen", "fd:3", "-otlp", s.At.OTLPGRPC, "-flagd", s.At.FlagEvaluation,
+		"-environment", s.Shop.environment, "-release", release, "-bank", s.Shop.bank}, more...)
+	for _, peer := range shop.Calls(name) {
+		args = append(args, "-peer", peer+"="+s.Shop.sockets[peer].Addr().String())
+	}
+	socket, err := s.Shop.sockets[name].(*net.TCPListener).File()
+	if err != nil {
+		return fmt.Errorf("socket of %s: %w", name, err)
+	}
+	defer socket.Close()
+	s.Shop.processes[name], err = s.Start(name, nil, []*os.File{socket}, args...)
+	return err
 }
 
 // firstOrder buys something, so that a shop that does not work says so now.
@@ -99,7 +109,7 @@ func (s *Shop) firstOrder(ctx context.Context) error {
 	return nil
 }
 
-// close gives up the sockets that no service has inherited.
+// close gives up the sockets that the services inherit.
 func (s *Shop) close() {
 	for _, ln := range s.sockets {
 		ln.Close()

@@ -87,7 +87,7 @@ func (o opening) Steps() []Step {
 	}
 	return []Step{
 		{"start the server", time.Second, do(func(ctx context.Context) error { return errors.Join(o.OpenShop(), o.StartServer(ctx)) })},
-		{"start the shop", time.Second, do(func(ctx context.Context) error { return o.StartShop(ctx, "dev") })},
+		{"start the shop", time.Second, do(func(ctx context.Context) error { return o.StartShop(ctx, "dev", "") })},
 		{"apply the manifests", time.Second, do(func(ctx context.Context) error { return o.Apply(ctx, fstest.MapFS{"a.yaml": {}}) })},
 	}
 }
