@@ -133,6 +133,11 @@ func (b *bench) measureTidegate(ctx context.Context, run int) error {
 	if err := b.size(dir, "traces", sent, "B/span at once"); err != nil {
 		return err
 	}
+	more, err := b.judging(ctx, p, api, spans, n+1)
+	if err != nil {
+		return err
+	}
+	sent += more * spans.items
 	if _, err := b.send(ctx, p, points, b.points); err != nil {
 		return err
 	}

@@ -53,6 +53,11 @@ func (b *bench) soakRun(ctx context.Context) error {
 	b.report.note("soak spans", float64(sent))
 	b.report.note("soak CPU-s per million", (after-before)/float64(sent)*1e6)
 	api := &client{base: p.api}
+	more, err := b.judging(ctx, p, api, spans, n)
+	if err != nil {
+		return err
+	}
+	sent += more * spans.items
 	ids := sample(whole, n, 300)
 	if err := b.check(ctx, api, sent, ids); err != nil {
 		return err
