@@ -2,6 +2,8 @@ package healing
 
 import (
 	"maps"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -265,4 +267,24 @@ func TestLastGoodIsNeverBad(t *testing.T) {
 			rt.Errorf("goes back to %s: blamed is %s, taken back were %v", got, blamed.To, slices.Sorted(maps.Keys(taken)))
 		}
 	})
+}
+
+// The documentation has every rule, in their order, and no other.
+func TestRulesAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../docs/heal-production.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "| rule | an action is refused when |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	var documented, want []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\|").FindAllStringSubmatch(table, -1) {
+		documented = append(documented, m[1])
+	}
+	for _, r := range rules {
+		want = append(want, r.name)
+	}
+	if d := cmp.Diff(want, documented); d != "" {
+		t.Error(d)
+	}
 }
