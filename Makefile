@@ -7,7 +7,7 @@ VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 LDFLAGS     := -s -w -X main.version=$(VERSION)
 GOFILES     := $(shell find . -name '*.go' -not -path './ui/node_modules/*' -not -path './test/*/node_modules/*' 2>/dev/null) go.mod go.sum
 UIFILES     := $(shell find ui/src ui/public ui/index.html ui/vite.config.ts ui/package-lock.json -type f 2>/dev/null)
-SCHEMAS     := $(shell sed -n 's/^	"\([A-Za-z]*\)": *func() spec.*/\1/p' internal/manifest/manifest.go) Remediation Route Rollout LogRule Alert AlertingProfile MaintenanceWindow
+SCHEMAS     := $(shell sed -n 's/^	"\([A-Za-z]*\)": *func() spec.*/\1/p' internal/manifest/manifest.go)
 
 .DEFAULT_GOAL := help
 
