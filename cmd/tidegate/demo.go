@@ -12,13 +12,14 @@ import (
 	"github.com/tidegate-io/tidegate/demo/app"
 	"github.com/tidegate-io/tidegate/demo/delivery"
 	"github.com/tidegate-io/tidegate/demo/release"
+	"github.com/tidegate-io/tidegate/demo/selfhealing"
 	"github.com/tidegate-io/tidegate/demo/shop"
 	"github.com/tidegate-io/tidegate/demo/stage"
 )
 
 func demoCommand() *cobra.Command {
 	return parent(&cobra.Command{Use: "demo", Short: "Watch the whole story on this machine"}, releaseValidationCommand(),
-		blueGreenCommand(), canaryCommand(), shopCommand(), appCommand())
+		selfHealingCommand(), blueGreenCommand(), canaryCommand(), shopCommand(), appCommand())
 }
 
 // demoStory makes the command of one story; run returns its outcome, which is
@@ -62,6 +63,17 @@ trains a guardian with load tests, turns on a flag that breaks payments, and
 shows the verdict, its evidence and the rollback. Every number comes from real
 requests between real processes.` + afterwards,
 	}, func(ctx context.Context, cfg stage.Config) (any, error) { return release.Run(ctx, cfg) })
+}
+
+func selfHealingCommand() *cobra.Command {
+	return demoStory(&cobra.Command{
+		Use:   selfhealing.Name,
+		Short: "Production under load: noticed, explained, healed, verified",
+		Long: `Three times a shop in production, with customers, and something goes wrong: a
+flag breaks payments, a deployment breaks shipping, the card network, which is
+somebody else's, goes down. Each is noticed, explained, and healed, or rightly
+left alone.` + afterwards,
+	}, func(ctx context.Context, cfg stage.Config) (any, error) { return selfhealing.Run(ctx, cfg) })
 }
 
 func blueGreenCommand() *cobra.Command {

@@ -77,7 +77,7 @@ func (b *blueGreen) openStep(ctx context.Context) (string, error) {
 	if err := b.open(ctx, "blue", "BLUE_URL"); err != nil {
 		return "", err
 	}
-	b.customers = stage.SendCustomers(ctx, b.url, 50)
+	b.customers = stage.SendCustomers(ctx, b.url, 50, nil)
 	return "50 orders a second at " + b.url, b.settle(ctx, bluePeriod)
 }
 

@@ -69,7 +69,7 @@ func (c *canary) openStep(ctx context.Context) (string, error) {
 	if err := c.open(ctx, "v1", "V1_URL"); err != nil {
 		return "", err
 	}
-	c.customers = stage.SendCustomers(ctx, c.url, 150)
+	c.customers = stage.SendCustomers(ctx, c.url, 150, nil)
 	return "150 orders a second at " + c.url, c.settle(ctx, 3*time.Second)
 }
 

@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -33,12 +34,13 @@ func (a Answer) Lost() bool {
 }
 
 // Failed reports whether the application answered with a failure.
-func (a Answer) Failed() bool { return a.Status == http.StatusInternalServerError }
+func (a Answer) Failed() bool { return a.Status >= http.StatusInternalServerError && !a.Lost() }
 
 const customerPatience = 10 * time.Second
 
-// SendCustomers has perSecond requests a second sent to url until Stop.
-func SendCustomers(ctx context.Context, url string, perSecond float64) *Customers {
+// SendCustomers has perSecond requests a second sent to url until Stop, each
+// with the body.
+func SendCustomers(ctx context.Context, url string, perSecond float64, body []byte) *Customers {
 	ctx, cancel := context.WithCancel(ctx)
 	c := &Customers{cancel: cancel, done: make(chan struct{})}
 	client := &http.Client{Timeout: customerPatience, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
@@ -54,16 +56,16 @@ func SendCustomers(ctx context.Context, url string, perSecond float64) *Customer
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				wg.Go(func() { c.ask(client, url) })
+				wg.Go(func() { c.ask(client, url, body) })
 			}
 		}
 	}()
 	return c
 }
 
-func (c *Customers) ask(client *http.Client, url string) {
+func (c *Customers) ask(client *http.Client, url string, body []byte) {
 	a := Answer{Sent: time.Now()}
-	if res, err := client.Post(url, "application/json", nil); err == nil {
+	if res, err := client.Post(url, "application/json", bytes.NewReader(body)); err == nil {
 		if _, err := io.Copy(io.Discard, res.Body); err == nil {
 			a.Status, a.Release = res.StatusCode, res.Header.Get("X-Release")
 		}

@@ -51,6 +51,7 @@ type Stage struct {
 	Shop    *Shop // nil in stories without it
 
 	temporary bool
+	act       int // of the story: each has a server that knows nothing of the ones before
 	children  []*child.Process // in the order of their start
 }
 
@@ -125,7 +126,7 @@ func (s *Stage) StartServer(ctx context.Context, env ...string) error {
 	}
 	const free = "127.0.0.1:0"
 	_, err := s.Start("server", env, nil,
-		"serve", "--data", filepath.Join(s.Dir, "data"), "--ready-file", ready, "--listen", s.listen(),
+		"serve", "--data", s.data(), "--ready-file", ready, "--listen", s.listen(),
 		"--otlp-grpc", free, "--otlp-http", free, "--flagd", free, "--flagd-sync", free, "--ofrep", free)
 	if err != nil {
 		return err
@@ -273,6 +274,19 @@ func (s *Stage) stop() {
 		s.children[i].Stop(serverGrace)
 	}
 	s.children = nil
+}
+
+// Curtain ends an act: all that was started stops, and the next server begins
+// with nothing.
+func (s *Stage) Curtain() {
+	s.stop()
+	s.Shop = nil
+	s.act++
+}
+
+// data is the server's data directory in this act.
+func (s *Stage) data() string {
+	return filepath.Join(s.Dir, "data", fmt.Sprint(s.act+1))
 }
 
 // Stop ends one process that the story started.
