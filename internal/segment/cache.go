@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// cache keeps recently read frame bodies, bounded in bytes, least recently
-// used out first.
+// cache keeps recently read frames, bounded in bytes, least recently used out
+// first. What is parsed of them counts as a quarter of them.
 type cache struct {
 	size  int
 	mu    sync.Mutex
@@ -21,15 +21,16 @@ type cacheKey struct {
 }
 
 type cached struct {
-	key  cacheKey
-	body []byte
+	key     cacheKey
+	entries []Entry
+	size    int
 }
 
 func newCache(bytes int) *cache {
 	return &cache{size: bytes, room: bytes, items: map[cacheKey]*list.Element{}}
 }
 
-func (c *cache) get(k cacheKey) ([]byte, bool) {
+func (c *cache) get(k cacheKey) ([]Entry, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e, ok := c.items[k]
@@ -37,20 +38,21 @@ func (c *cache) get(k cacheKey) ([]byte, bool) {
 		return nil, false
 	}
 	c.order.MoveToFront(e)
-	return e.Value.(*cached).body, true
+	return e.Value.(*cached).entries, true
 }
 
-func (c *cache) put(k cacheKey, body []byte) {
+func (c *cache) put(k cacheKey, entries []Entry, size int) {
+	size += size / 4
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, ok := c.items[k]; ok || len(body) > c.size {
+	if _, ok := c.items[k]; ok || size > c.size {
 		return
 	}
-	c.room -= len(body)
-	c.items[k] = c.order.PushFront(&cached{k, body})
+	c.room -= size
+	c.items[k] = c.order.PushFront(&cached{k, entries, size})
 	for c.room < 0 {
 		last := c.order.Remove(c.order.Back()).(*cached)
 		delete(c.items, last.key)
-		c.room += len(last.body)
+		c.room += last.size
 	}
 }

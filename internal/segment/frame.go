@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/klauspost/compress/s2"
@@ -38,6 +39,20 @@ const (
 type Entry struct {
 	Arrival time.Time
 	Request []byte // read-only
+
+	parsed *atomic.Value
+}
+
+// Parsed returns what parse makes of the request, which is kept for the next
+// time as long as the entry is in the cache: all who ask share it and must not
+// change it. It may hold on to the request. One T for one log.
+func Parsed[T any](e Entry, parse func(request []byte) T) T {
+	if v, ok := e.parsed.Load().(T); ok {
+		return v
+	}
+	v := parse(e.Request)
+	e.parsed.Store(v)
+	return v
 }
 
 var (

@@ -279,14 +279,17 @@ func (l *Log[S]) Replay(ctx context.Context, since time.Time, visit func(arrival
 			if info, _ := seg.part.info(n); info.last < from {
 				continue
 			}
-			err := seg.Frame(n).Entries(func(e Entry) error {
-				if e.Arrival.UnixNano() < from {
-					return nil
-				}
-				return visit(e.Arrival, e.Request)
-			})
+			entries, _, err := seg.Frame(n).read() // once: not for the cache
 			if err != nil {
 				return err
+			}
+			for _, e := range entries {
+				if e.Arrival.UnixNano() < from {
+					continue
+				}
+				if err := visit(e.Arrival, e.Request); err != nil {
+					return err
+				}
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package segment
 import (
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -161,36 +162,51 @@ type Frame[S any] struct {
 // Entries visits the requests in the frame. A damaged frame has none; the
 // damage is reported in the log's Stats. An error of visit is returned.
 func (f Frame[S]) Entries(visit func(Entry) error) error {
-	body, err := f.body()
+	entries, err := f.entries()
 	if err != nil {
 		return err
 	}
-	return eachEntry(body, func(arrival int64, request []byte) error {
-		return visit(Entry{time.Unix(0, arrival).UTC(), request})
-	})
+	for _, e := range entries {
+		if err := visit(e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (f Frame[S]) body() ([]byte, error) {
+// entries returns the entries from the cache, or reads them.
+func (f Frame[S]) entries() ([]Entry, error) {
 	key := cacheKey{f.part.serial, f.n}
-	if body, ok := f.log.cache.get(key); ok {
-		return body, nil
+	if entries, ok := f.log.cache.get(key); ok {
+		return entries, nil
 	}
+	entries, size, err := f.read()
+	if err == nil && len(entries) > 0 {
+		f.log.cache.put(key, entries, size)
+	}
+	return entries, err
+}
+
+// read reads the frame, past the cache. It also returns the size of the
+// requests.
+func (f Frame[S]) read() (entries []Entry, size int, err error) {
 	info, end := f.part.info(f.n)
 	fr, err := readFrame(f.part.file, info.off, end-info.off)
 	if err == nil {
-		// Entries are checked once, so that later visits cannot fail on them.
-		err = eachEntry(fr.body, func(int64, []byte) error { return nil })
+		err = eachEntry(fr.body, func(arrival int64, request []byte) error {
+			entries = append(entries, Entry{Arrival: time.Unix(0, arrival).UTC(), Request: request, parsed: new(atomic.Value)})
+			return nil
+		})
 	}
 	if err != nil && !isDamage(err) {
-		return nil, err
+		return nil, 0, err
 	}
 	if err != nil {
 		d := Damage{File: filepath.Base(f.part.name), Offset: info.off, Bytes: end - info.off, Reason: err.Error()}
 		if f.part.note(d) {
 			f.log.cfg.Logger.Warn("frame is damaged; the rest of the segment stays readable", "file", d.File, "offset", d.Offset, "reason", d.Reason)
 		}
-		return nil, nil
+		return nil, 0, nil
 	}
-	f.log.cache.put(key, fr.body)
-	return fr.body, nil
+	return entries, len(fr.body), nil
 }

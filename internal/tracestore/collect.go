@@ -60,6 +60,9 @@ type gathered struct {
 	// after it is left out.
 	last spanKey
 	cut  bool
+	// The resource of the last span, as it is shared and as it was decoded.
+	from     *wire.Resource
+	resource wire.Resource
 }
 
 type keyed struct {
@@ -82,25 +85,51 @@ func (k spanKey) compare(o spanKey) int {
 }
 
 func (c *collector) entry(e segment.Entry) error {
-	wanted := wire.Filter{Trace: func(id telemetry.TraceID) bool { _, ok := c.places[id]; return ok }}
-	return wire.WalkWhere(e.Request, wanted, func(res *wire.Resource, scope []byte, span *wire.Span) error {
-		g := c.places[span.TraceID]
-		key := spanKey{span.Start, span.ID, span.Kind, string(res.Service)}
-		if span.Defect != wire.Sound || g.seen[key] || g.cut && key.compare(g.last) > 0 {
-			return nil
+	t := parsed(e)
+	for i := range t.Groups {
+		g := &t.Groups[i]
+		for j := range g.Spans {
+			if into := c.places[g.Spans[j].TraceID]; into != nil {
+				if err := into.add(g, &g.Spans[j], c.limit); err != nil {
+					return err
+				}
+			}
 		}
-		// A malformed attribute costs only itself: what could be decoded is shown.
-		decoded, err := wire.DecodeSpan(res, scope, span)
-		if err != nil && !fault.Is(err, fault.KindInvalid) {
-			return err
-		}
-		g.seen[key] = true
-		g.spans = append(g.spans, keyed{key, decoded})
-		if len(g.spans) >= 2*c.limit {
-			g.keep(c.limit)
-		}
-		return nil
+	}
+	return nil
+}
+
+// parsed returns the sound spans of a stored request.
+func parsed(e segment.Entry) *wire.Traces {
+	return segment.Parsed(e, func(request []byte) *wire.Traces {
+		t := new(wire.Traces)
+		// What cannot be parsed was not stored; if it is here all the same,
+		// there is the part before the damage.
+		_ = t.Parse(request)
+		return t
 	})
+}
+
+func (g *gathered) add(in *wire.Group, span *wire.Span, limit int) error {
+	key := spanKey{span.Start, span.ID, span.Kind, string(in.Resource.Service)}
+	if g.seen[key] || g.cut && key.compare(g.last) > 0 {
+		return nil
+	}
+	// A malformed attribute costs only itself: what could be decoded is shown.
+	if g.from != in.Resource {
+		// A copy, as decoding writes the attributes to it and others read.
+		g.from, g.resource = in.Resource, *in.Resource
+	}
+	decoded, err := wire.DecodeSpan(&g.resource, in.Scope, span)
+	if err != nil && !fault.Is(err, fault.KindInvalid) {
+		return err
+	}
+	g.seen[key] = true
+	g.spans = append(g.spans, keyed{key, decoded})
+	if len(g.spans) >= 2*limit {
+		g.keep(limit)
+	}
+	return nil
 }
 
 // keep drops all but the n spans that started first.

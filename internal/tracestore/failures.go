@@ -194,13 +194,17 @@ func (t *tally) all(s *summary) {
 
 // entry counts the spans of a request one by one.
 func (t *tally) entry(e segment.Entry) error {
-	return wire.Walk(e.Request, func(res *wire.Resource, _ []byte, span *wire.Span) error {
-		if span.Defect == wire.Sound && span.Status == wire.StatusError && span.Start >= t.from && span.Start < t.to {
-			ref := res.Ref()
-			t.add(failureOf(&ref, boundedName(span.Name), span))
+	request := parsed(e)
+	for i := range request.Groups {
+		g := &request.Groups[i]
+		ref := g.Resource.Ref()
+		for j := range g.Spans {
+			if span := &g.Spans[j]; span.Status == wire.StatusError && span.Start >= t.from && span.Start < t.to {
+				t.add(failureOf(&ref, boundedName(span.Name), span))
+			}
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 func (t *tally) add(f failure) {

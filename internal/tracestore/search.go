@@ -140,12 +140,19 @@ func (f *finder) entry(e segment.Entry) error {
 			return nil
 		}
 	}
-	return wire.WalkWhere(e.Request, wire.Filter{Resource: f.covers}, func(res *wire.Resource, _ []byte, span *wire.Span) error {
-		if f.matches(res, span) {
-			f.starts[span.TraceID] = max(f.starts[span.TraceID], span.Start)
+	t := parsed(e)
+	for i := range t.Groups {
+		g := &t.Groups[i]
+		if !f.covers(g.Resource) {
+			continue
 		}
-		return nil
-	})
+		for j := range g.Spans {
+			if span := &g.Spans[j]; f.matches(g.Resource, span) {
+				f.starts[span.TraceID] = max(f.starts[span.TraceID], span.Start)
+			}
+		}
+	}
+	return nil
 }
 
 func (f *finder) covers(res *wire.Resource) bool {
@@ -160,8 +167,7 @@ func (f *finder) matches(res *wire.Resource, span *wire.Span) bool {
 	q := &f.q
 	d := span.Duration()
 	switch {
-	case span.Defect != wire.Sound,
-		span.Start < f.from || span.Start >= f.to,
+	case span.Start < f.from || span.Start >= f.to,
 		q.Status != "" && span.Status != statusCode(q.Status),
 		q.MinDuration > 0 && d < uint64(q.MinDuration),
 		q.MaxDuration > 0 && d > uint64(q.MaxDuration),

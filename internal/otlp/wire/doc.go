@@ -4,7 +4,8 @@
 // A span costs most of its decoding time in attributes that nobody will look
 // at. [Walk] therefore visits the spans of a raw ExportTraceServiceRequest and
 // reads only what golden signals and indexes need: ids, times, name, kind and
-// status. Everything else stays where it is, as bytes; [DecodeSpan] decodes
+// status; [Traces] holds what it read of a request for several readers.
+// Everything else stays where it is, as bytes; [DecodeSpan] decodes
 // one span fully when a person, or the evidence code, opens it. [WalkLogs] and
 // [DecodeLog] do the same for ExportLogsServiceRequest.
 //

@@ -30,7 +30,7 @@ func WalkLogs(req []byte, visit func(res *Resource, scope []byte, log *Log) erro
 		}
 		return visit(res, scope, &log)
 	}
-	return walk(req, &res, "log request", nil, item)
+	return walk(req, &res, "log request", item)
 }
 
 func (l *Log) read(c cursor) error {

@@ -46,7 +46,7 @@ func (t *Traces) Parse(req []byte) error {
 		current Resource
 		last    *Resource
 	)
-	err := walk(req, &current, "trace request", nil, func(res *Resource, scope []byte, c cursor) error {
+	err := walk(req, &current, "trace request", func(res *Resource, scope []byte, c cursor) error {
 		t.spans = append(t.spans, Span{})
 		span := &t.spans[len(t.spans)-1]
 		if err := span.read(c); err != nil {

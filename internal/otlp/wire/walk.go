@@ -78,14 +78,14 @@ func Walk(req []byte, visit func(res *Resource, scope []byte, span *Span) error)
 		}
 		return visit(res, scope, &span)
 	}
-	return walk(req, &res, "trace request", nil, item)
+	return walk(req, &res, "trace request", item)
 }
 
 // walk is the shape that trace and log requests share: a request holds
 // resource groups (field 1), each a resource (1) and scope groups (2), each a
 // scope (1) and items (2). Fields may come in any order, so each level is
 // passed twice, once for its head and once for its members.
-func walk(req []byte, res *Resource, what string, want func(*Resource) bool, item func(*Resource, []byte, cursor) error) error {
+func walk(req []byte, res *Resource, what string, item func(*Resource, []byte, cursor) error) error {
 	top := cursor{buf: req, end: len(req)}
 	for top.next() {
 		if top.num != 1 || !top.is(typeBytes) {
@@ -102,9 +102,6 @@ func walk(req []byte, res *Resource, what string, want func(*Resource) bool, ite
 		}
 		if head.bad != "" {
 			return head.err(what)
-		}
-		if want != nil && !want(res) {
-			continue
 		}
 		group := top.sub()
 		for group.next() {
@@ -255,43 +252,4 @@ func (s *Span) Exceptions(visit func(typ []byte)) {
 			visit(valid(typ))
 		}
 	}
-}
-
-// Filter says which spans a walk is for; what it excludes costs little. Nil
-// functions exclude nothing.
-type Filter struct {
-	Resource func(*Resource) bool
-	Trace    func(telemetry.TraceID) bool
-}
-
-// WalkWhere is [Walk] for the spans that pass the filter.
-func WalkWhere(req []byte, f Filter, visit func(res *Resource, scope []byte, span *Span) error) error {
-	var (
-		res  Resource
-		span Span
-	)
-	item := func(res *Resource, scope []byte, c cursor) error {
-		if f.Trace != nil && !mayBeOf(c, f.Trace) {
-			return nil
-		}
-		if err := span.read(c); err != nil {
-			return err
-		}
-		if f.Trace != nil && !f.Trace(span.TraceID) {
-			return nil
-		}
-		return visit(res, scope, &span)
-	}
-	return walk(req, &res, "trace request", f.Resource, item)
-}
-
-// mayBeOf looks at the trace id of the span under c only. Most encoders write
-// it first, the Collector's writes it late.
-func mayBeOf(c cursor, want func(telemetry.TraceID) bool) bool {
-	for c.next() {
-		if c.num == 1 {
-			return c.typ != typeBytes || c.hi-c.lo != len(telemetry.TraceID{}) || want(telemetry.TraceID(c.bytes()))
-		}
-	}
-	return true
 }
