@@ -155,17 +155,19 @@ func betaQuantile(p, a, b float64) float64 {
 	return mathext.InvRegIncBeta(a, b, p)
 }
 
+// nearRoot is the relative size of a step of Halley's method from where the
+// result is exact to rounding: the error is about its cube.
+const nearRoot = 1e-5
+
 // fastBetaQuantile improves the approximation of Abramowitz & Stegun, 26.5.22,
-// by Halley's method, which the next step makes exact to rounding once a step
-// is below 1e-5 of the quantile's distance from the nearer end. It reports
-// false where it does not get there.
+// by Halley's method. It reports false where that does not converge.
 func fastBetaQuantile(p, a, b float64) (x float64, ok bool) {
 	y := zQuantile(p)
 	h := 2 / (1/(2*a-1) + 1/(2*b-1))
 	l := (y*y - 3) / 6
 	w := y*math.Sqrt(h+l)/h - (1/(2*b-1)-1/(2*a-1))*(l+5.0/6-2/(3*h))
 	x = a / (a + b*math.Exp(2*w))
-	beta := mathext.Lbeta(a, b)
+	beta, sd := mathext.Lbeta(a, b), math.Sqrt(a*b/(a+b))/(a+b)
 	for range 6 {
 		if !(x > 0 && x < 1) {
 			return 0, false
@@ -174,7 +176,7 @@ func fastBetaQuantile(p, a, b float64) (x float64, ok bool) {
 		u := (mathext.RegIncBeta(a, b, x) - p) / density
 		step := u / (1 - min(1, u*((a-1)/x-(b-1)/(1-x)))/2)
 		x -= step
-		if math.Abs(step) < 1e-5*min(x, 1-x) {
+		if math.Abs(step) < nearRoot*min(x, 1-x, sd) {
 			return x, true
 		}
 	}
@@ -190,7 +192,34 @@ func gammaQuantile(p, shape float64) float64 {
 	case shape > manyCounts:
 		return max(0, shape+zQuantile(1-p)*math.Sqrt(shape))
 	}
+	if shape >= 1 {
+		if x, ok := fastGammaQuantile(p, shape); ok {
+			return x
+		}
+	}
 	return mathext.GammaIncRegInv(shape, p)
+}
+
+// fastGammaQuantile improves Wilson & Hilferty's approximation (1931, PNAS 17)
+// in the same way.
+func fastGammaQuantile(p, shape float64) (x float64, ok bool) {
+	c := 1 / (9 * shape)
+	w := 1 - c - zQuantile(p)*math.Sqrt(c)
+	x = shape * w * w * w
+	lg, _ := math.Lgamma(shape)
+	for range 6 {
+		if !(x > 0) {
+			return 0, false
+		}
+		density := math.Exp((shape-1)*math.Log(x) - x - lg)
+		u := (mathext.GammaIncReg(shape, x) - p) / density
+		step := u / (1 - min(1, u*((shape-1)/x-1))/2)
+		x -= step
+		if math.Abs(step) < nearRoot*min(x, math.Sqrt(shape)) {
+			return x, true
+		}
+	}
+	return 0, false
 }
 
 // zQuantile returns the value a standard normal exceeds with probability tail.
@@ -217,7 +246,7 @@ func tQuantile(tail, df float64) float64 {
 		u := (tail - tTail(x, df)) / density
 		step := u / (1 + u*x*(df+1)/(df+x*x)/2)
 		x -= step
-		if math.Abs(step) < 1e-5*math.Abs(x) {
+		if math.Abs(step) < nearRoot*math.Abs(x) {
 			return x
 		}
 	}

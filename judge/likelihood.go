@@ -25,7 +25,7 @@ const (
 
 // cell holds the alternatives' v at one y.
 type cell struct {
-	key                  uint64 // which one, plus 1; 0 is none
+	key                  uint64
 	y                    float64
 	logs, slopes, shares [alternatives]float64 // log v, (ρ−1)/v, ρ/v
 
@@ -38,7 +38,7 @@ type cell struct {
 type likelihoods struct {
 	k, margin         float64
 	ratios, logRatios [alternatives]float64
-	cells             [cellsKept]cell
+	cells             [cellsKept]*cell // as they are needed
 
 	candidate float64               // events of the slices summed up
 	sums      [alternatives]float64 // of cells that were given up
@@ -56,17 +56,20 @@ func newLikelihoods(ratios [alternatives]float64, k, margin float64) *likelihood
 func (l *likelihoods) at(e *events) (c *cell, distance float64) {
 	s := l.k * e.candidateExposure / e.baselineExposure
 	key := math.Float64bits(s) >> (52 - cellBits)
-	c = &l.cells[key%cellsKept]
-	if c.key != key+1 {
+	c = l.cells[key%cellsKept]
+	if c == nil || c.key != key {
+		if c == nil {
+			c = new(cell)
+			l.cells[key%cellsKept] = c
+		}
 		l.giveUp(c)
-		l.fill(c, s/(s+1))
-		c.key = key + 1
+		l.fill(c, key, s/(s+1))
 	}
 	return c, s/(s+1) - c.y
 }
 
-func (l *likelihoods) fill(c *cell, y float64) {
-	*c = cell{y: y}
+func (l *likelihoods) fill(c *cell, key uint64, y float64) {
+	*c = cell{key: key, y: y}
 	for j, r := range l.ratios {
 		v := 1 + y*(r-1)
 		c.logs[j], c.slopes[j], c.shares[j] = math.Log(v), (r-1)/v, r/v
@@ -110,7 +113,7 @@ func (l *likelihoods) add(e *events) {
 
 // giveUp moves what was added in a cell to the sums.
 func (l *likelihoods) giveUp(c *cell) {
-	if c.key == 0 {
+	if c.events[0] == 0 && c.allowed[0] == 0 {
 		return
 	}
 	for j := range l.sums {
@@ -124,13 +127,15 @@ func (l *likelihoods) giveUp(c *cell) {
 		}
 		l.sums[j] -= logs + c.shares[j]*shares - c.allowed[0]
 	}
-	c.key = 0
 }
 
-// total returns the logarithms of the products of all factors added.
+// total returns the logarithms of the products of all factors added, and ends
+// the adding.
 func (l *likelihoods) total() [alternatives]float64 {
-	for i := range l.cells {
-		l.giveUp(&l.cells[i])
+	for _, c := range l.cells {
+		if c != nil {
+			l.giveUp(c)
+		}
 	}
 	out := l.sums
 	for j, r := range l.logRatios {

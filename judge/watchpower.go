@@ -52,6 +52,9 @@ func (w *watch) detectableRate(level, baselines float64) (powerful, average floa
 		b := (split + 1) / (rho*split + 1)
 		logA, logB := math.Log(rho*b), math.Log(b)
 		count := (needed + nc*m*(rho*b-1) - x*logB) / logA
+		if float64(s)*(count-powerful) >= 0 { // not even without noise
+			continue
+		}
 		others := math.Hypot(zQuantile(miss)*math.Sqrt(baselines*x)*logB, dispersed) / logA
 		shape := count
 		if s == down {

@@ -53,6 +53,9 @@ type service struct {
 	rng *rand.Rand
 	run condition // drawn for the run
 	ar  [3]float64
+
+	shares    []float64 // of the requests in each bucket
+	sharesFor float64   // the factor on the latencies they are for
 }
 
 // start draws the condition of a new run.
@@ -84,22 +87,33 @@ func (s *service) measure(w *window, slices int, c condition) {
 
 // histogram draws the latencies of a slice bucket by bucket.
 func (s *service) histogram(requests, factor float64) *judge.Histogram {
+	if s.shares == nil || s.sharesFor != factor {
+		s.shares, s.sharesFor = s.appendShares(s.shares[:0], factor), factor
+	}
 	h := &judge.Histogram{Schema: schema}
-	below := 0.0
-	for i := firstBucket; i <= lastBucket; i++ {
-		edge := math.Exp2(float64(i) / (1 << schema))
-		cdf := s.cdf(edge / factor)
-		if i == lastBucket {
-			cdf = 1
-		}
-		if n := s.poisson(requests * (cdf - below)); n > 0 {
+	for k, share := range s.shares {
+		if n := s.poisson(requests * share); n > 0 {
+			i := firstBucket + k
 			h.Buckets = append(h.Buckets, judge.Bucket{Index: i, Count: n})
 			h.Count += n
-			h.Sum += n * edge * math.Exp2(-0.5/(1<<schema))
+			h.Sum += n * math.Exp2((float64(i)-0.5)/(1<<schema))
 		}
-		below = cdf
 	}
 	return h
+}
+
+// appendShares works out what part of the requests falls into each bucket.
+func (w world) appendShares(shares []float64, factor float64) []float64 {
+	below := 0.0
+	for i := firstBucket; i <= lastBucket; i++ {
+		cdf := 1.0
+		if i < lastBucket {
+			cdf = w.cdf(math.Exp2(float64(i)/(1<<schema)) / factor)
+		}
+		shares = append(shares, cdf-below)
+		below = cdf
+	}
+	return shares
 }
 
 // cdf of the latencies in a healthy service.
