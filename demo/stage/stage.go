@@ -51,7 +51,7 @@ type Stage struct {
 	Shop    *Shop // nil in stories without it
 
 	temporary bool
-	act       int // of the story: each has a server that knows nothing of the ones before
+	act       int              // of the story: each has a server that knows nothing of the ones before
 	children  []*child.Process // in the order of their start
 }
 
