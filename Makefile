@@ -7,7 +7,6 @@ VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 LDFLAGS     := -s -w -X main.version=$(VERSION)
 GOFILES     := $(shell find . -name '*.go' -not -path './ui/node_modules/*' -not -path './test/*/node_modules/*' 2>/dev/null) go.mod go.sum
 UIFILES     := $(shell find ui/src ui/public ui/index.html ui/vite.config.ts ui/package-lock.json -type f 2>/dev/null)
-SCHEMAS     := $(shell sed -n 's/^	"\([A-Za-z]*\)": *func() spec.*/\1/p' internal/manifest/manifest.go)
 
 .DEFAULT_GOAL := help
 
@@ -83,9 +82,7 @@ lint: ui/node_modules/.package-lock.json ## formatting, vet, staticcheck, module
 
 .PHONY: docs
 docs: build ## the reference in docs/reference, from the code
-	@mkdir -p docs/reference/schemas
 	@env -i PATH="$$PATH" HOME="$$HOME" $(BIN) docs docs/reference
-	@for k in $(SCHEMAS); do $(BIN) schema $$k > docs/reference/schemas/$$k.json; done
 
 .PHONY: clean
 clean: ## remove what was built

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tidegate-io/tidegate/internal/httpapi"
+	"github.com/tidegate-io/tidegate/internal/manifest"
 )
 
 func openAPICommand() *cobra.Command {
@@ -28,10 +29,11 @@ func openAPICommand() *cobra.Command {
 	}
 }
 
-// docsCommand writes the reference of the command line.
+// docsCommand writes the reference of the command line and the manifests'
+// schemas.
 func docsCommand(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
-		Use: "docs DIR", Short: "Write the command line's reference", Args: cobra.ExactArgs(1), Hidden: true,
+		Use: "docs DIR", Short: "Write the reference: command line and schemas", Args: cobra.ExactArgs(1), Hidden: true,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := os.MkdirAll(filepath.Join(args[0], "schemas"), 0o755); err != nil {
 				return err
@@ -41,6 +43,15 @@ func docsCommand(root *cobra.Command) *cobra.Command {
 				"Exit codes: 0 pass (or the command did its work), 1 fail, 2 inconclusive or still learning, 3 error.\n")
 			fmt.Fprintf(&b, "\nFlags of every command:\n\n```text\n%s```\n", root.PersistentFlags().FlagUsages())
 			document(&b, root)
+			for _, kind := range manifest.Kinds() {
+				schema, err := manifest.Schema(kind)
+				if err != nil {
+					return err
+				}
+				if err := os.WriteFile(filepath.Join(args[0], "schemas", kind+".json"), schema, 0o644); err != nil {
+					return err
+				}
+			}
 			return os.WriteFile(filepath.Join(args[0], "cli.md"), []byte(b.String()), 0o644)
 		},
 	}
