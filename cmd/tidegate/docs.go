@@ -48,7 +48,7 @@ func docsCommand(root *cobra.Command) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := os.WriteFile(filepath.Join(args[0], "schemas", kind+".json"), schema, 0o644); err != nil {
+				if err := os.WriteFile(filepath.Join(args[0], "schemas", kind+".json"), append(schema, '\n'), 0o644); err != nil {
 					return err
 				}
 			}
