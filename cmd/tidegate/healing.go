@@ -185,7 +185,7 @@ func (c *cli) healingShow() *cobra.Command {
 func auditTable(w io.Writer, entries []healing.Entry) {
 	table(w, "WHEN\tWHO\tWHAT\tTEXT", "nothing was recorded yet", func(row func(...any)) {
 		for _, e := range entries {
-			row(ago(e.Time), e.Who, e.What, clip(e.Text, 160))
+			row(ago(e.Time), e.Who, e.What, clip(e.Text, 300))
 		}
 	})
 }
