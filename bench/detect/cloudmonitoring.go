@@ -18,7 +18,7 @@ func (c *config) cloudMonitoring(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	found := make([][]int, len(all))
+	found := make([][]alarm, len(all))
 	out, err := os.Create(c.out)
 	if err != nil {
 		return err
@@ -33,7 +33,7 @@ func (c *config) cloudMonitoring(w io.Writer) error {
 			Alarms []string `json:"alarms"`
 		}{s.file, []string{}}
 		for _, k := range found[i] {
-			line.Alarms = append(line.Alarms, s.texts[k])
+			line.Alarms = append(line.Alarms, s.texts[k.index])
 		}
 		if err := enc.Encode(line); err != nil {
 			return err
@@ -69,11 +69,11 @@ func ratio(a, b int) float64 {
 
 // scoreSegments counts. A segment is found by an alarm in it or one value
 // later; of one that began in the warm-up nothing is counted.
-func scoreSegments(s *series, labels []bool, alarms []int) counts {
+func scoreSegments(s *series, labels []bool, alarms []alarm) counts {
 	n := len(labels)
-	alarm, inside := make([]bool, n), make([]bool, n)
+	alarmed, inside := make([]bool, n), make([]bool, n)
 	for _, k := range alarms {
-		alarm[k] = true
+		alarmed[k.index] = true
 	}
 	start := 0
 	for start < n && s.times[start].Sub(s.times[0]) < warmUp {
@@ -87,11 +87,11 @@ func scoreSegments(s *series, labels []bool, alarms []int) counts {
 		first, found := i, false
 		for ; i < n && labels[i]; i++ {
 			inside[i] = true
-			found = found || alarm[i]
+			found = found || alarmed[i]
 		}
 		if i < n {
 			inside[i] = true
-			found = found || alarm[i]
+			found = found || alarmed[i]
 		}
 		switch {
 		case first < start:
@@ -104,7 +104,7 @@ func scoreSegments(s *series, labels []bool, alarms []int) counts {
 	wrong := false
 	for i := start; i < n; i++ {
 		c.points++
-		now := alarm[i] && !inside[i]
+		now := alarmed[i] && !inside[i]
 		if now && !wrong {
 			c.wrong++
 		}
@@ -126,7 +126,7 @@ func readLabels(dir, file string) ([]bool, error) {
 	return out, nil
 }
 
-func (c *config) scoreCloudMonitoring(w io.Writer, all []*series, found [][]int) error {
+func (c *config) scoreCloudMonitoring(w io.Writer, all []*series, found [][]alarm) error {
 	labels := make([][]bool, len(all))
 	groups := map[string]*counts{}
 	var total counts

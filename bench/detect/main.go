@@ -5,18 +5,18 @@
 //
 // Each file of the set is one named series, fed to a new detector value by
 // value, with the default options; the step is the one most frequent between
-// its timestamps. A row without a value is a value that is missing. An alarm
-// is the moment at which the detector raises an event.
+// its timestamps. A row without a value is a value that is missing.
 //
 // Of cloudmonitoring FILE gets one JSON line per series:
 //
 //	{"file": "group/name.csv", "alarms": ["2018-06-26T20:00:00Z", …]}
 //
-// with the timestamps as the data write them. Of nab it gets CSV as in NAB's
+// with the timestamps, as the data write them, of all values at which the
+// detector raises an event, anew or again because it lasts. Of nab it gets CSV as in NAB's
 // results, timestamp,value,anomaly_score,label, and the name of the file as a
 // fifth column where there are several; a FILE that ends in / is made a
-// directory of one CSV per series, as in NAB's results/. The score is 1 at an
-// alarm, 0 otherwise.
+// directory of one CSV per series, as in NAB's results/. The score is 1
+// where a new event is raised, 0 otherwise: NAB counts every point.
 //
 // The detector never sees the labels. With -score they are read after all
 // alarms are written, and the figures printed; label is 0 in the CSV always.

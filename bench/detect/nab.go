@@ -25,7 +25,7 @@ func (c *config) nab(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	found := make([][]int, len(all))
+	found := make([][]alarm, len(all))
 	for i, s := range all {
 		if found[i], err = s.alarms(detect.Options{}); err != nil {
 			return err
@@ -48,7 +48,7 @@ func isDir(path string) bool {
 }
 
 // writeResults writes NAB's tree: detector/group/detector_file.csv.
-func writeResults(dir string, all []*series, found [][]int) error {
+func writeResults(dir string, all []*series, found [][]alarm) error {
 	for i, s := range all {
 		group := filepath.Join(dir, "tidegate", filepath.FromSlash(s.group))
 		if err := os.MkdirAll(group, 0o755); err != nil {
@@ -62,7 +62,7 @@ func writeResults(dir string, all []*series, found [][]int) error {
 }
 
 // writeResult writes one CSV. Of several series it names the file of each row.
-func writeResult(path string, all []*series, found [][]int) error {
+func writeResult(path string, all []*series, found [][]alarm) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
@@ -80,8 +80,10 @@ func writeResult(path string, all []*series, found [][]int) error {
 		for k := range scores {
 			scores[k] = "0.0"
 		}
-		for _, k := range found[i] {
-			scores[k] = "1.0"
+		for _, a := range found[i] {
+			if a.first {
+				scores[a.index] = "1.0"
+			}
 		}
 		for k := range s.times {
 			row := []string{s.texts[k], s.raw[k], scores[k], "0"}
@@ -119,15 +121,18 @@ type window struct{ from, to int }
 // of every window the earliest alarm, the earlier the better; every alarm
 // outside costs, the more the farther from the window before; nothing counts
 // in the first part of the series.
-func nabScore(n int, windows []window, alarms []int, p profile) (score float64, c counts) {
+func nabScore(n int, windows []window, alarms []alarm, p profile) (score float64, c counts) {
 	probation := min(int(math.Floor(0.15*float64(n))), int(0.15*5000))
 	c.points = n - probation
+	// A window that ends before is not there at all.
+	windows = slices.DeleteFunc(slices.Clone(windows), func(w window) bool { return w.to < probation })
 	best := make([]float64, len(windows))
 	for i := range best {
 		best[i] = math.Inf(-1)
 	}
-	for _, k := range alarms {
-		if k < probation {
+	for _, a := range alarms {
+		k := a.index
+		if k < probation || !a.first {
 			continue
 		}
 		before := -1
@@ -168,13 +173,13 @@ func nabScore(n int, windows []window, alarms []int, p profile) (score float64, 
 
 // sigmoid is 1 long before the end of a window, 0 at it, −1 long after.
 func sigmoid(x float64) float64 {
-	if x > 3 {
+	if x >= 3 {
 		return -1
 	}
 	return 2/(1+math.Exp(5*x)) - 1
 }
 
-func (c *config) scoreNAB(w io.Writer, all []*series, found [][]int) error {
+func (c *config) scoreNAB(w io.Writer, all []*series, found [][]alarm) error {
 	data, err := os.ReadFile(filepath.Join(c.data, "labels", "combined_windows.json"))
 	if err != nil {
 		return err

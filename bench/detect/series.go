@@ -131,19 +131,25 @@ func (s *series) step() time.Duration {
 	return best
 }
 
-// alarms feeds the series to a new detector and returns the indexes at which
-// it raised an event.
-func (s *series) alarms(o detect.Options) ([]int, error) {
+// alarm is a value at which the detector raised an event: a new one, or one
+// that lasts, again.
+type alarm struct {
+	index int
+	first bool
+}
+
+// alarms feeds the series to a new detector.
+func (s *series) alarms(o detect.Options) ([]alarm, error) {
 	d, err := detect.New(o)
 	if err != nil {
 		return nil, err
 	}
 	step := s.step()
-	var out []int
+	var out []alarm
 	for i, t := range s.times {
 		for _, e := range d.ObserveSeries(detect.Series{Name: "value"}, t, step, s.values[i]) {
-			if e.Detected.Equal(t) && e.Open() {
-				out = append(out, i)
+			if e.Open() {
+				out = append(out, alarm{i, e.Detected.Equal(t)})
 			}
 		}
 	}

@@ -56,6 +56,8 @@ const (
 	// leastDeviation is the least scale of the tails of deviations, as a part
 	// of that of the values: hours of few and whole numbers may look alike.
 	leastDeviation = 0.5
+	// recurring is how much odd time of a week is how it is.
+	recurring = 12 * time.Hour
 	// missing is after how many values that are not there there is no data.
 	missing = 10
 )
@@ -72,9 +74,13 @@ type series struct {
 	Open        *problem.Event
 	Raised      time.Time // the event was raised last
 	Odd, Normal time.Time // since when all values are out of, or within, the usual
+	// OddFor is for how long values were odd in the last week, about.
+	OddFor time.Duration
 	// New are the values since the event began: the norm to be.
 	New     tails
 	Missing int
+	// Grain is the smallest difference between two values in a row.
+	Grain, Before float64
 }
 
 // ObserveSeries takes the next value of a named series, NaN when there is none,
@@ -137,6 +143,10 @@ func (v *sample) judge() {
 		return
 	}
 	v.Missing = 0
+	if d := math.Abs(v.value - v.Before); d > 0 && (d < v.Grain || v.Grain == 0) && v.Before == v.Before {
+		v.Grain = d
+	}
+	v.Before = v.value
 	if v.Open != nil && v.Open.Signal == problem.SignalNoData {
 		v.end(v.at, "There is data again.")
 	}
@@ -144,7 +154,7 @@ func (v *sample) judge() {
 	v.note(odd, less)
 	switch {
 	case v.Open != nil:
-		v.follow()
+		v.follow(odd)
 	case v.lasts(v.Odd, leastDuration):
 		v.raise()
 	}
@@ -174,11 +184,11 @@ func (v *sample) odd() (odd, half bool) {
 		return false, false
 	}
 	need := math.Log(v.opts.SeriesAlarmEvery.Seconds() / v.step.Seconds())
-	v.Values.learn()
+	v.Values.learn(v.Grain)
 	up, down := v.side(v.Values.rarity(v.value))
 	most := max(up, down)
 	if v.seasonal() {
-		v.Deviations.learn()
+		v.Deviations.learn(v.Grain)
 		v.Deviations.widen(&v.Values, leastDeviation)
 		hourUp, hourDown := v.side(v.Deviations.rarity(v.value - v.usual()))
 		least := need + math.Log(hourly)
@@ -211,6 +221,10 @@ func (v *sample) seasonal() bool {
 
 // note keeps since when values are odd, and since when they are not.
 func (v *sample) note(odd, half bool) {
+	v.OddFor = time.Duration(float64(v.OddFor) * forgetting(v.step, seriesWindow))
+	if odd {
+		v.OddFor += v.step
+	}
 	begin := v.at.Add(-v.step)
 	if !odd {
 		v.Odd = time.Time{}
@@ -239,26 +253,31 @@ func (v *sample) raise() {
 	v.say()
 }
 
-func (v *sample) follow() {
+func (v *sample) follow(odd bool) {
 	switch {
-	case v.lasts(v.Normal, v.opts.Quiet):
+	case v.lasts(v.Normal, v.quiet()):
 		v.end(v.Normal, "It is as usual again.")
 	case v.at.Sub(v.Open.Detected) >= v.opts.Accept:
 		v.accept()
 		v.end(v.at, fmt.Sprintf("It has been so for %s: this is the norm now.", v.opts.Accept))
-	case v.at.Sub(v.Raised) >= v.opts.Refresh:
+	case odd && v.at.Sub(v.Raised) >= v.opts.Refresh:
 		v.say()
 	}
 }
 
-// accept makes the values since the event began the norm.
+// quiet is for how long values must be as usual for the event to be over: the
+// longer it lasted the longer.
+func (v *sample) quiet() time.Duration {
+	q := max(v.opts.Quiet, min(12*v.step, time.Hour))
+	return max(q, min(v.Normal.Sub(v.Open.Start)/4, v.opts.Accept))
+}
+
+// accept makes the values since the event began part of the norm. They are as
+// large a part of the week as the tail is of all values.
 func (v *sample) accept() {
-	v.Values.learn()
-	before := v.Values.middle()
-	v.Values, v.New = v.New, tails{}
-	if len(v.Values.Values) > 0 {
-		v.Values.learn()
-		v.Season.Mean += v.Values.middle() - before
+	size := max(len(v.Values.Values), minValues)
+	for _, x := range v.New.Values {
+		v.Values.add(x, size)
 	}
 	v.Deviations = tails{}
 	v.Odd = time.Time{}
@@ -270,7 +289,7 @@ func (v *sample) absent() {
 	if v.Missing++; v.Missing < missing || v.Open != nil || !v.warm() {
 		return
 	}
-	v.Values.learn()
+	v.Values.learn(v.Grain)
 	begin := v.at.Add(-missing * v.step).UTC()
 	v.Open = &problem.Event{
 		ID: eventID(v.Is.Name, string(problem.SignalNoData), begin), Source: "detector", Signal: problem.SignalNoData,
@@ -312,10 +331,12 @@ func (o *Options) every() string {
 	return fmt.Sprintf("%.3g days", o.SeriesAlarmEvery.Hours()/24)
 }
 
-// keep learns the value, unless an event lasts: then it waits whether it
-// becomes the norm. Of many values some are kept, evenly over the week.
+// keep learns the value, unless it is odd or an event lasts: then it waits
+// whether it becomes the norm. What is odd again and again is how it is, too. Of
+// many values some are kept, evenly over the week.
 func (v *sample) keep(odd bool) {
-	if v.Open == nil && !odd {
+	learn := v.Open == nil && !odd || v.OddFor >= recurring
+	if learn {
 		v.Season.observe(v.at, v.step.Seconds(), v.value)
 	}
 	gap := min(v.at.Sub(v.First), seriesWindow) / maxValues
@@ -324,13 +345,14 @@ func (v *sample) keep(odd bool) {
 	}
 	v.Kept = v.at
 	size := int(seriesWindow / max(v.step, seriesWindow/maxValues))
-	switch {
-	case v.Open != nil:
+	if v.Open != nil {
 		v.New.add(v.value, size)
-	case !odd:
-		v.Values.add(v.value, size)
-		if d, known := v.Season.at(v.at.Add(-v.step / 2)); known {
-			v.Deviations.add(v.value-v.Season.Mean-d, size)
-		}
+	}
+	if !learn {
+		return
+	}
+	v.Values.add(v.value, size)
+	if d, known := v.Season.at(v.at.Add(-v.step / 2)); known {
+		v.Deviations.add(v.value-v.Season.Mean-d, size)
 	}
 }

@@ -46,8 +46,9 @@ func (t *tails) add(v float64, size int) {
 	t.Next = (t.Next + 1) % len(t.Values)
 }
 
-// learn makes the tails of the values, which must not be empty.
-func (t *tails) learn() {
+// learn makes the tails of the values, which must not be empty; grain is their
+// resolution, 0 when they never changed.
+func (t *tails) learn(grain float64) {
 	if t.sorted != nil && t.fresh < sortEvery && len(t.Values) > 100 || len(t.sorted) > 0 && t.fresh == 0 {
 		return
 	}
@@ -67,7 +68,10 @@ func (t *tails) learn() {
 	// Not below what the middle of the distribution would have if it were
 	// normal, nor below the resolution of the values.
 	const perSigma, quartile = 0.47, 0.674
-	middle, grain := s[n/2], 2*resolution(s)
+	middle := s[n/2]
+	if grain = max(2*grain, math.Abs(middle)/1000); s[0] == s[n-1] {
+		grain = max(grain, math.Abs(middle)/100)
+	}
 	t.up.scale = max(t.up.scale, (at(s, 0.75)-middle)*perSigma/quartile, grain)
 	t.down.scale = max(t.down.scale, (middle-at(s, 0.25))*perSigma/quartile, grain)
 }
@@ -76,21 +80,6 @@ func (t *tails) learn() {
 func (t *tails) widen(o *tails, part float64) {
 	t.up.scale = max(t.up.scale, part*o.up.scale)
 	t.down.scale = max(t.down.scale, part*o.down.scale)
-}
-
-// resolution is the smallest difference between two values; of a constant, a
-// hundredth of it.
-func resolution(sorted []float64) float64 {
-	least := math.Inf(1)
-	for i := 1; i < len(sorted); i++ {
-		if d := sorted[i] - sorted[i-1]; d > 0 {
-			least = min(least, d)
-		}
-	}
-	if math.IsInf(least, 1) {
-		return math.Abs(sorted[0]) / 100
-	}
-	return least
 }
 
 func at(sorted []float64, p float64) float64 {
