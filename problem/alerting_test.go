@@ -70,7 +70,7 @@ func TestAlertAfterDelay(t *testing.T) {
 		if got, want := w.events.types(), []string{problem.TypeOpened, problem.TypeAlerted, problem.TypeClosed, problem.TypeCleared}; !slices.Equal(got, want) {
 			t.Errorf("told: %v", got)
 		}
-		if e := w.events.events[1]; e.Properties["profile"] != "p" || e.Properties["severity"] != "error" {
+		if e := w.events.all()[1]; e.Properties["profile"] != "p" || e.Properties["severity"] != "error" {
 			t.Errorf("%+v", e.Properties)
 		}
 		// When it comes back, it is told of again.

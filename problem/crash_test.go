@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,7 +32,7 @@ func story(w *world, restart func()) {
 	}
 	begin()
 	again := func() {
-		if w.store.dead {
+		if w.store.isDead() {
 			stop()
 			restart()
 			begin()
@@ -112,7 +113,7 @@ func TestCrashBetweenSteps(t *testing.T) {
 		in(t, func(t *testing.T) {
 			w := &world{t: t, store: newMemory(), events: &recorder{}, room: &room{}}
 			w.store.dieAfter = death
-			story(w, func() { died = true; w.store.mu.Lock(); w.store.dead = false; w.store.mu.Unlock() })
+			story(w, func() { died = true; w.store.revive() })
 			if d := cmp.Diff(want, outcomeOf(t, w)); d != "" {
 				t.Errorf("dead after write %d: %s", death, d)
 			}
@@ -163,10 +164,10 @@ func TestTellingFails(t *testing.T) {
 // Two processes on one store do everything once.
 func TestTwoProcesses(t *testing.T) {
 	in(t, func(t *testing.T) {
-		calls := 0
+		var calls atomic.Int64
 		config := func(c *problem.Config) {
 			c.Explainer = explainer(func(problem.Problem) (problem.Cause, error) {
-				calls++
+				calls.Add(1)
 				return blame("payment", "c1"), nil
 			})
 		}
@@ -179,8 +180,8 @@ func TestTwoProcesses(t *testing.T) {
 		time.Sleep(time.Second)
 		other.observe(event("b", "payment"))
 		time.Sleep(20 * time.Second)
-		if calls != 2 { // at opening, and 5 s later because of b
-			t.Errorf("%d analyses", calls)
+		if calls.Load() != 2 { // at opening, and 5 s later because of b
+			t.Errorf("%d analyses", calls.Load())
 		}
 		numbers(t, []int{1}, other.open())
 		if got, want := w.events.types(), []string{problem.TypeOpened, problem.TypeUpdated}; !slices.Equal(got, want) {

@@ -37,6 +37,18 @@ func newMemory() *memory {
 	return &memory{records: map[string][]byte{}, evidence: map[string]*evidence.Evidence{}, due: map[string]time.Time{}}
 }
 
+func (m *memory) isDead() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.dead
+}
+
+func (m *memory) revive() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.dead = false
+}
+
 type memoryTx struct {
 	*memory
 	staged map[string]problem.Record
@@ -222,6 +234,12 @@ func (r *recorder) Record(_ context.Context, e change.Event) (change.Event, erro
 		return e, r.after()
 	}
 	return e, nil
+}
+
+func (r *recorder) all() []change.Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.events)
 }
 
 func (r *recorder) types() (out []string) {
