@@ -117,7 +117,7 @@ func (b *bench) latencies(what string, do func() error) error {
 // data has aged, and notes the cost and the result.
 func (b *bench) reencode(ctx context.Context, dir string, spans int) error {
 	clock := func() time.Time { return time.Now().Add(3 * time.Hour) } // everything is old
-	store, err := tracestore.Open(tracestore.Config{Dir: filepath.Join(dir, "data", "traces"), Clock: clock, SegmentAge: time.Millisecond})
+	store, err := tracestore.Open(tracestore.Config{Dir: filepath.Join(dir, "data", "traces"), Clock: clock, SegmentAge: time.Millisecond, ReencodeShare: 1})
 	if err != nil {
 		return err
 	}

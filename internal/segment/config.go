@@ -58,6 +58,9 @@ type Config struct {
 	// ReencodeAfter is the age at which sealed segments are compressed harder;
 	// segments of many tiny frames are regrouped at once. Default 1 h.
 	ReencodeAfter time.Duration
+	// ReencodeShare is how much of one core re-encoding may take, up to 1;
+	// default 0.25. Ingest comes first: what it cannot keep up with stays as it is.
+	ReencodeShare float64
 	// Layout of the requests, where they are protobuf: data that stays is
 	// written by columns then.
 	Layout Layout
@@ -78,7 +81,7 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fault.InvalidField("dir", "a directory is required")
 	case c.Kind == "" || len(c.Kind) > 8:
 		return c, fault.InvalidField("kind", "1 to 8 bytes are required, got %q", c.Kind)
-	case c.MaxAge < 0 || c.MaxBytes < 0 || c.SegmentBytes < 0 || c.FrameBytes < 0 || c.MaxPending < 0 || c.CacheBytes < 0:
+	case c.MaxAge < 0 || c.MaxBytes < 0 || c.SegmentBytes < 0 || c.FrameBytes < 0 || c.MaxPending < 0 || c.CacheBytes < 0 || c.ReencodeShare < 0:
 		return c, fault.Invalid("segment: negative limits make no sense")
 	}
 	setDefault(&c.SegmentBytes, 64<<20)
@@ -94,6 +97,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.CacheBytes, 32<<20)
 	setDefault(&c.SyncEvery, time.Second)
 	setDefault(&c.ReencodeAfter, time.Hour)
+	setDefault(&c.ReencodeShare, 0.25)
 	if c.MaxPending > maxFrameBytes/2 {
 		c.MaxPending = maxFrameBytes / 2
 	}

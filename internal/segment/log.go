@@ -25,6 +25,7 @@ type Log[S any] struct {
 	wake   chan struct{} // tells Run that a segment was sealed
 	unlock func() error
 	retry  time.Time // used by Run only: no indexing before
+	synced time.Time // used by Run only
 
 	writing sync.Mutex // held while a batch is committed; guards the active tail and
 	frames  []byte     // scratch space for frames

@@ -35,13 +35,9 @@ func (l *Log[S]) maintain(ctx context.Context) {
 	if err := l.retire(); err != nil {
 		l.cfg.Logger.Warn("retention", "error", err)
 	}
+	l.syncAll()
 	v := l.View()
 	defer v.Close()
-	for _, p := range v.parts {
-		if err := p.sync(); err != nil {
-			l.cfg.Logger.Warn("sync", "error", err)
-		}
-	}
 	sealed := v.parts[min(1, len(v.parts)):]
 	for i := len(sealed) - 1; i >= 0; i-- { // oldest first
 		if ctx.Err() != nil || l.cfg.Clock().Before(l.retry) {
@@ -55,6 +51,37 @@ func (l *Log[S]) maintain(ctx context.Context) {
 		}
 		l.later(ctx, "index segment", p, l.index(p))
 	}
+}
+
+// syncAll flushes what was written since the last time.
+func (l *Log[S]) syncAll() {
+	v := l.View()
+	defer v.Close()
+	for _, p := range v.parts {
+		if err := p.sync(); err != nil {
+			l.cfg.Logger.Warn("sync", "error", err)
+		}
+	}
+	l.synced = time.Now()
+}
+
+// rest gives way after some work, so that re-encoding takes its share of a
+// core and no more, and syncing goes on meanwhile.
+func (l *Log[S]) rest(ctx context.Context, worked time.Duration) error {
+	if time.Since(l.synced) >= l.cfg.SyncEvery {
+		l.syncAll()
+	}
+	pause := time.Duration(float64(worked) * (1/l.cfg.ReencodeShare - 1))
+	if pause <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(pause)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+	return ctx.Err()
 }
 
 func (l *Log[S]) active() *part[S] {
@@ -252,9 +279,7 @@ func (l *Log[S]) rewrite(ctx context.Context, p, fresh *part[S]) error {
 		return nil
 	}
 	for n := range p.frames {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
+		begin := time.Now()
 		old, err := readFrame(p.file, p.frames[n].off, p.size-p.frames[n].off)
 		if err != nil {
 			return err
@@ -269,6 +294,9 @@ func (l *Log[S]) rewrite(ctx context.Context, p, fresh *part[S]) error {
 			return nil
 		})
 		if err != nil {
+			return err
+		}
+		if err := l.rest(ctx, time.Since(begin)); err != nil {
 			return err
 		}
 	}

@@ -15,7 +15,7 @@ func columnsBody(stored []byte, size int) ([]byte, error) {
 	if !r.open(stored) {
 		return nil, errBody
 	}
-	for len(r.tokens) > 0 {
+	for r.tokens.left() > 0 {
 		if !r.entry() {
 			return nil, errBody
 		}
@@ -31,12 +31,12 @@ func (r *assembler) maxBlob() uint64 { return 2*uint64(r.limit) + 64<<10 }
 
 // blob takes one compressed stream off the front of data; want is its size, or
 // 0 when that is not known.
-func (r *assembler) blob(data *[]byte, want uint64) ([]byte, bool) {
-	n, ok := uvarint(data)
+func (r *assembler) blob(data *stream, want uint64) ([]byte, bool) {
+	n, ok := data.uvarint()
 	if !ok || want > r.maxBlob() {
 		return nil, false
 	}
-	stored, ok := take(data, n)
+	stored, ok := data.take(n)
 	if !ok {
 		return nil, false
 	}
@@ -52,7 +52,7 @@ func (r *assembler) blob(data *[]byte, want uint64) ([]byte, bool) {
 // return false.
 type assembler struct {
 	columns []source
-	tokens  []byte
+	tokens  stream
 	time    uint64
 	ids     [idGroups]known
 	body    []byte
@@ -62,83 +62,92 @@ type assembler struct {
 // source is a column to read from.
 type source struct {
 	kind   uint8
-	values []byte
+	values stream
 	head   []byte // what each value begins with: the tag; all of it for constants
 }
 
 // known is the identifiers of a group so far, and those to come.
 type known struct {
 	seen [][]byte
-	rest []byte
+	rest stream
 }
 
-// uvarint takes a number off the front of b.
-func uvarint(b *[]byte) (uint64, bool) {
-	if len(*b) > 0 && (*b)[0] < 0x80 {
-		v := (*b)[0]
-		*b = (*b)[1:]
-		return uint64(v), true
+// stream is bytes that are read from the front. It moves a position and no
+// slice, as writing pointers is dear while the garbage collector works.
+type stream struct {
+	b  []byte
+	at int
+}
+
+func (s *stream) left() int { return len(s.b) - s.at }
+
+func (s *stream) uvarint() (uint64, bool) {
+	if s.at < len(s.b) && s.b[s.at] < 0x80 {
+		s.at++
+		return uint64(s.b[s.at-1]), true
 	}
-	v, n := binary.Uvarint(*b)
+	v, n := binary.Uvarint(s.b[s.at:])
 	if n <= 0 {
 		return 0, false
 	}
-	*b = (*b)[n:]
+	s.at += n
 	return v, true
 }
 
-// take takes n bytes off the front of b.
-func take(b *[]byte, n uint64) ([]byte, bool) {
-	if n > uint64(len(*b)) {
+func (s *stream) take(n uint64) ([]byte, bool) {
+	if n > uint64(s.left()) {
 		return nil, false
 	}
-	v := (*b)[:n:n]
-	*b = (*b)[n:]
-	return v, true
+	from := s.at
+	s.at += int(n)
+	return s.b[from:s.at:s.at], true
 }
 
 // open reads the head and cuts the data into streams.
-func (r *assembler) open(data []byte) bool {
-	first, ok := r.blob(&data, 0)
+func (r *assembler) open(stored []byte) bool {
+	data := stream{b: stored}
+	blob, ok := r.blob(&data, 0)
 	if !ok {
 		return false
 	}
-	n, ok := uvarint(&first)
+	first := stream{b: blob}
+	n, ok := first.uvarint()
 	if !ok {
 		return false
 	}
-	head, ok := take(&first, n)
+	definitions, ok := first.take(n)
+	head := stream{b: definitions}
 	if !ok || !r.define(&head) {
 		return false
 	}
-	streams := []*[]byte{&r.tokens}
+	streams := []*stream{&r.tokens}
 	for i := range r.ids {
 		streams = append(streams, &r.ids[i].rest)
 	}
 	for i := range r.columns {
 		streams = append(streams, &r.columns[i].values)
 	}
-	for _, stream := range streams {
-		size, ok := uvarint(&head)
+	for _, s := range streams {
+		size, ok := head.uvarint()
 		if !ok {
 			return false
 		}
 		if size < longStream {
-			*stream, ok = take(&first, size)
+			s.b, ok = first.take(size)
 		} else {
-			*stream, ok = r.blob(&data, size)
+			s.b, ok = r.blob(&data, size)
 		}
 		if !ok {
 			return false
 		}
 	}
-	return len(data) == 0 && len(head) == 0 && len(first) == 0 && r.columns[0].kind == colTime
+	return data.left() == 0 && head.left() == 0 && first.left() == 0 && r.columns[0].kind == colTime
 }
 
 // define reads the definitions.
-func (r *assembler) define(head *[]byte) bool {
-	n, ok := uvarint(head)
-	if !ok || n == 0 || n > maxColumns || n > uint64(len(*head)) {
+func (r *assembler) define(head *stream) bool {
+	n, ok := head.uvarint()
+	if !ok || n == 0 || n > maxColumns || n > uint64(head.left()) {
 		return false
 	}
 	r.columns = make([]source, n)
@@ -150,13 +159,13 @@ func (r *assembler) define(head *[]byte) bool {
 	return true
 }
 
-func (c *source) define(data *[]byte) bool {
-	kind, ok := take(data, 1)
+func (c *source) define(data *stream) bool {
+	kind, ok := data.take(1)
 	if !ok {
 		return false
 	}
 	c.kind = kind[0]
-	tag, ok := uvarint(data)
+	tag, ok := data.uvarint()
 	if !ok || c.kind < colMessage || c.kind >= colID+idGroups {
 		return false
 	}
@@ -164,18 +173,18 @@ func (c *source) define(data *[]byte) bool {
 	if c.kind != colConstant {
 		return true
 	}
-	n, ok := uvarint(data)
+	n, ok := data.uvarint()
 	if !ok || n > maxNameLen {
 		return false
 	}
-	constant, ok := take(data, n)
+	constant, ok := data.take(n)
 	c.head = append(binary.AppendUvarint(c.head, n), constant...)
 	return ok
 }
 
 // entry writes one entry.
 func (r *assembler) entry() bool {
-	if t, ok := uvarint(&r.tokens); !ok || t != 1 || !r.nextTime(&r.columns[0]) {
+	if t, ok := r.tokens.uvarint(); !ok || t != 1 || !r.nextTime(&r.columns[0]) {
 		return false
 	}
 	r.body = binary.LittleEndian.AppendUint64(r.body, r.time)
@@ -191,7 +200,7 @@ func (r *assembler) entry() bool {
 // message writes fields until the message ends.
 func (r *assembler) message(depth int) bool {
 	for {
-		t, ok := uvarint(&r.tokens)
+		t, ok := r.tokens.uvarint()
 		if !ok || t > uint64(len(r.columns)) || len(r.body) > r.limit {
 			return false
 		}
@@ -240,7 +249,7 @@ func (r *assembler) value(c *source) bool {
 		r.body = binary.LittleEndian.AppendUint64(r.body, r.time)
 		return ok
 	case colVarint:
-		v, ok := uvarint(&c.values)
+		v, ok := c.values.uvarint()
 		r.body = binary.AppendUvarint(r.body, v)
 		return ok
 	case colFixed64:
@@ -248,7 +257,7 @@ func (r *assembler) value(c *source) bool {
 	case colFixed32:
 		return r.copy(c, 4)
 	case colBytes:
-		n, ok := uvarint(&c.values)
+		n, ok := c.values.uvarint()
 		r.body = binary.AppendUvarint(r.body, n)
 		return ok && r.copy(c, n)
 	}
@@ -256,33 +265,29 @@ func (r *assembler) value(c *source) bool {
 }
 
 func (r *assembler) copy(c *source, n uint64) bool {
-	v, ok := take(&c.values, n)
+	v, ok := c.values.take(n)
 	r.body = append(r.body, v...)
 	return ok
 }
 
 func (r *assembler) nextTime(c *source) bool {
-	d, n := binary.Varint(c.values)
-	if n <= 0 {
-		return false
-	}
-	c.values = c.values[n:]
-	r.time += uint64(d)
-	return true
+	u, ok := c.values.uvarint() // zigzag, as binary.AppendVarint writes it
+	r.time += u>>1 ^ -(u & 1)
+	return ok
 }
 
 func (r *assembler) id(c *source) bool {
 	g := &r.ids[c.kind-colID]
-	n, ok := uvarint(&c.values)
+	n, ok := c.values.uvarint()
 	if !ok || n > uint64(len(g.seen)) {
 		return false
 	}
 	if n == 0 {
-		size, ok := uvarint(&c.values)
+		size, ok := c.values.uvarint()
 		if !ok {
 			return false
 		}
-		v, ok := take(&g.rest, size)
+		v, ok := g.rest.take(size)
 		if !ok {
 			return false
 		}

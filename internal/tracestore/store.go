@@ -25,6 +25,7 @@ type Config struct {
 	SyncEvery      time.Duration // how often what was written is synced
 	SyncEachCommit bool          // sync before acknowledging, for power cuts
 	ReencodeAfter  time.Duration // age at which data is compressed harder
+	ReencodeShare  float64       // of one core that this may take
 	Clock          func() time.Time
 	Logger         *slog.Logger
 }
@@ -47,7 +48,7 @@ func Open(cfg Config) (*Store, error) {
 		SegmentBytes: cfg.SegmentBytes, SegmentAge: cfg.SegmentAge,
 		MaxPending: cfg.MaxPending, CacheBytes: cfg.CacheBytes,
 		SyncEvery: cfg.SyncEvery, SyncEachCommit: cfg.SyncEachCommit,
-		ReencodeAfter: cfg.ReencodeAfter, Layout: layout,
+		ReencodeAfter: cfg.ReencodeAfter, ReencodeShare: cfg.ReencodeShare, Layout: layout,
 		Clock: cfg.Clock, Logger: cfg.Logger,
 	}, sch)
 	if err != nil {
