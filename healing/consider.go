@@ -211,8 +211,9 @@ func revisionOf(d *Do, e *change.Event) string {
 	return ""
 }
 
-// page is the end of a remediation: once per opening of a problem. A problem
-// that is frequent pages only when something was tried.
+// page is the end of a remediation: once per opening of a problem. Where nothing
+// was tried a person is told only when the remediation says whom, and not about
+// a problem that is frequent.
 func (c *compiled) page(p *problem.Problem, prior []Action) (Action, bool) {
 	id := pageID(p, c.Name)
 	for i := range prior {
@@ -220,7 +221,7 @@ func (c *compiled) page(p *problem.Problem, prior []Action) (Action, bool) {
 			return Action{}, false
 		}
 	}
-	if p.Frequent && len(prior) == 0 {
+	if len(prior) == 0 && (p.Frequent || c.Otherwise.Page == nil) {
 		return Action{}, false
 	}
 	a := Action{

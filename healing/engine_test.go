@@ -140,6 +140,40 @@ func TestNoChangeNoRollback(t *testing.T) {
 	})
 }
 
+// Where no attempt is for the cause, somebody is told only when the remediation
+// says who; what was tried in vain is told in any case.
+func TestNobodyToTell(t *testing.T) {
+	for name, c := range map[string]struct {
+		problem  problem.Problem
+		page     bool
+		frequent bool
+		want     []string
+	}{
+		"an outage":                  {upstreamOutage("p1"), false, false, nil},
+		"an outage, told":            {upstreamOutage("p1"), true, false, []string{"page paged"}},
+		"an outage, again and again": {upstreamOutage("p1"), true, true, nil},
+		"a flag, in vain":            {problemOf("p1", badFlag()), false, false, []string{"undo unhealed", "page paged"}},
+		"a flag, again and again":    {problemOf("p1", badFlag()), true, true, []string{"undo unhealed", "page paged"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c.problem.Frequent = c.frequent
+				m, w := newMemory(), newWorld(c.problem)
+				w.verdicts = []string{"fail"}
+				r := shop()
+				if !c.page {
+					r.Otherwise = Otherwise{}
+				}
+				run(t, engineOf(t, m, w, r), 5*time.Minute)
+				wantTold(t, m, c.want...)
+				if paged := len(w.pages) > 0; paged != (c.page && len(c.want) > 0) {
+					t.Errorf("somebody was told: %v", paged)
+				}
+			})
+		})
+	}
+}
+
 // Without a guardian the problem itself says whether it helped.
 func TestVerifiedByTheProblem(t *testing.T) {
 	for closes, want := range map[bool]string{true: "undo healed", false: "undo unhealed"} {
