@@ -119,29 +119,22 @@ type merged struct {
 // mergeHistograms adds up the histograms of all slices at the coarsest schema
 // among them. It returns nil when there is not one observation.
 func mergeHistograms(slices []Slice) (*merged, error) {
-	schema, found := maxSchema, false
+	f := frame{schema: maxSchema, low: math.MaxInt, high: math.MinInt}
 	for i := range slices {
-		h := slices[i].Histogram
-		if h == nil {
-			continue
+		if h := slices[i].Histogram; h != nil {
+			if err := h.validate(); err != nil {
+				return nil, err
+			}
+			f.include(h)
 		}
-		if err := h.validate(); err != nil {
-			return nil, err
-		}
-		schema, found = min(schema, h.Schema), true
 	}
-	if !found {
-		return nil, nil
+	for f.high-f.low >= maxBuckets && f.high >= f.low {
+		f.coarsen(1)
 	}
-	low, high := indexRange(slices, schema)
-	for high-low >= maxBuckets {
-		low, high, schema = bucketBelow(low, 1), bucketBelow(high, 1), schema-1
+	m := &merged{schema: f.schema, perSlice: make([]float64, len(slices))}
+	if f.high >= f.low {
+		m.first, m.counts = f.low, make([]float64, f.high-f.low+1)
 	}
-	m := &merged{schema: schema, first: low}
-	if high >= low {
-		m.counts = make([]float64, high-low+1)
-	}
-	m.perSlice = make([]float64, len(slices))
 	for i := range slices {
 		if h := slices[i].Histogram; h != nil {
 			n, err := m.add(h)
@@ -157,43 +150,42 @@ func mergeHistograms(slices []Slice) (*merged, error) {
 	return m, nil
 }
 
-// indexRange returns the lowest and highest populated bucket at the schema.
-func indexRange(slices []Slice, schema int) (low, high int) {
-	low, high = math.MaxInt, math.MinInt
-	for i := range slices {
-		h := slices[i].Histogram
-		if h == nil || len(h.Buckets) == 0 {
-			continue
-		}
-		d := h.Schema - schema
-		low = min(low, bucketBelow(h.Buckets[0].Index, d))
-		high = max(high, bucketBelow(h.Buckets[len(h.Buckets)-1].Index, d))
+// frame is the coarsest schema of some histograms, and the lowest and highest
+// bucket at it; high is below low when there is none.
+type frame struct{ schema, low, high int }
+
+func (f *frame) include(h *Histogram) {
+	if h.Schema < f.schema {
+		f.coarsen(f.schema - h.Schema)
 	}
-	if low > high {
-		return 0, -1
+	if n := len(h.Buckets); n > 0 {
+		d := h.Schema - f.schema
+		f.low = min(f.low, bucketBelow(h.Buckets[0].Index, d))
+		f.high = max(f.high, bucketBelow(h.Buckets[n-1].Index, d))
 	}
-	return low, high
 }
 
-// add returns how many observations were added. The first and the last bucket
-// are known to lie inside counts.
-func (m *merged) add(h *Histogram) (float64, error) {
-	d := h.Schema - m.schema
-	n := h.ZeroCount
-	last := -maxIndex - 1
-	end := 0
-	if len(h.Buckets) > 0 {
-		end = h.Buckets[len(h.Buckets)-1].Index
+func (f *frame) coarsen(by int) {
+	f.schema -= by
+	if f.high >= f.low {
+		f.low, f.high = bucketBelow(f.low, by), bucketBelow(f.high, by)
 	}
+}
+
+// add returns how many observations were added.
+func (m *merged) add(h *Histogram) (float64, error) {
+	d, counts, first := h.Schema-m.schema, m.counts, m.first
+	n, last := h.ZeroCount, -maxIndex-1
 	for _, b := range h.Buckets {
-		if b.Index <= last || b.Index > end {
+		i := uint(bucketBelow(b.Index, d) - first)
+		switch {
+		case b.Index <= last || i >= uint(len(counts)):
 			return 0, errBuckets
-		}
-		if !(b.Count >= 0 && b.Count <= math.MaxFloat64) {
+		case !(b.Count >= 0 && b.Count <= math.MaxFloat64):
 			return 0, errCount
 		}
 		last = b.Index
-		m.counts[bucketBelow(b.Index, d)-m.first] += b.Count
+		counts[i] += b.Count
 		n += b.Count
 	}
 	m.n += n
