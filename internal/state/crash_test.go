@@ -25,6 +25,7 @@ import (
 	"github.com/tidegate-io/tidegate/guardian"
 	"github.com/tidegate-io/tidegate/internal/state"
 	"github.com/tidegate-io/tidegate/notify"
+	"github.com/tidegate-io/tidegate/problem"
 	"github.com/tidegate-io/tidegate/workflow"
 )
 
@@ -83,7 +84,14 @@ func writer(dir string) error {
 		_, _, err2 := db.Guardians().Create(ctx, guardian.Validation{ID: id, Guardian: "g", Created: time.Now()})
 		_, err3 := db.Outbox().Put(ctx, notify.Message{ID: id, Body: json.RawMessage(`{}`)})
 		err4 := db.Changes().Add(ctx, change.Event{ID: id, Type: "x", Start: time.Now(), Ref: entity.Ref{Service: "s"}})
-		if err := errors.Join(err1, err2, err3, err4); err != nil {
+		err5 := db.Problems().Update(ctx, func(ctx context.Context, tx problem.Tx) error {
+			n, err := tx.NextNumber(ctx)
+			if err != nil {
+				return err
+			}
+			return tx.Save(ctx, problem.Record{Problem: problem.Problem{ID: id, Number: n, Opened: time.Now(), Events: []problem.Event{{ID: "e" + id}}}})
+		})
+		if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 			return err
 		}
 		fmt.Println(id)
@@ -126,8 +134,9 @@ func TestAcknowledgedSurvivesKill(t *testing.T) {
 		_, err1 := db.Changes().Event(t.Context(), id)
 		v, err2 := db.Guardians().Validation(t.Context(), id)
 		fresh, err3 := db.Outbox().Put(t.Context(), notify.Message{ID: id, Body: json.RawMessage(`{}`)})
-		if err := errors.Join(err1, err2, err3); err != nil || fresh || v.Number != i+1 {
-			t.Fatalf("write %d of %d: %v, message lost %v, number %d", i, acknowledged, err, fresh, v.Number)
+		p, err4 := db.Problems().Problem(t.Context(), id)
+		if err := errors.Join(err1, err2, err3, err4); err != nil || fresh || v.Number != i+1 || p.Number != i+1 {
+			t.Fatalf("write %d of %d: %v, message lost %v, numbers %d and %d", i, acknowledged, err, fresh, v.Number, p.Number)
 		}
 	}
 }
