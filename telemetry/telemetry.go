@@ -222,6 +222,17 @@ type FailureGroup struct {
 	Example       TraceID   `json:"example" doc:"trace of the last of them"`
 }
 
+// LogTemplate is the log records of one service and severity that differ only
+// in their variables.
+type LogTemplate struct {
+	entity.Ref
+	SeverityNumber int       `json:"severityNumber,omitempty"`
+	Template       string    `json:"template" doc:"the line, with <*> for variables"`
+	Count          int       `json:"count"`
+	First          time.Time `json:"first"`
+	Last           time.Time `json:"last"`
+}
+
 // LogQuery selects log records. Zero fields do not restrict.
 type LogQuery struct {
 	entity.Ref

@@ -4,8 +4,9 @@
 //
 // Like the trace store it is a schema over package segment: requests are
 // stored as received, in compressed frames. Of each frame it remembers which
-// services it holds up to which severity, the span of times, and the hashes
-// of trace ids; text is searched in what these leave.
+// services it holds up to which severity, the span of times, the templates of
+// its lines with their counts, and the hashes of trace ids; text is searched in
+// what these leave.
 //
 //	store, err := logstore.Open(logstore.Config{Dir: dir, MaxAge: 72 * time.Hour})
 //	go store.Run(ctx)

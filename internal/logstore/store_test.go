@@ -107,6 +107,7 @@ func TestSearchAgreesWithLookingAtEverything(t *testing.T) {
 				t.Errorf("%s, query %d %+v: %s", state, i, q, diff)
 			}
 		}
+		checkTemplates(t, state, s, all)
 		services, err := s.Services(context.Background())
 		if err != nil || !slices.Equal(services, []string{"cart", "checkout", "frontend"}) {
 			t.Errorf("%s: %v %v", state, services, err)

@@ -24,6 +24,7 @@ type summary struct {
 	first, last uint64 // times in nanoseconds; first > last if there are none
 	untimed     bool   // some records have no time of their own
 	services    []service
+	templates   templates
 }
 
 // service is the records of one service; ref.Service may be anything.
@@ -40,6 +41,7 @@ func (s *schema) Summarise(req []byte) (*summary, []uint32, error) {
 	var (
 		sum  = &summary{first: ^uint64(0)}
 		keys []uint32
+		mine miner
 	)
 	err := wire.WalkLogs(req, func(res *wire.Resource, _ []byte, log *wire.Log) error {
 		sum.records++
@@ -51,12 +53,13 @@ func (s *schema) Summarise(req []byte) (*summary, []uint32, error) {
 		if !log.TraceID.IsZero() {
 			keys = append(keys, segment.Key(log.TraceID))
 		}
-		sum.see(s, res, log.Severity)
+		mine.add(sum.see(s, res, log.Severity), log)
 		return nil
 	})
 	if err != nil {
 		return nil, nil, err
 	}
+	sum.templates = mine.out
 	if sum.records == 0 {
 		return sum, nil, segment.ErrEmpty
 	}
@@ -64,17 +67,19 @@ func (s *schema) Summarise(req []byte) (*summary, []uint32, error) {
 }
 
 // see adds a record of res. Records of one resource follow each other, so the
-// service is most often the last one.
-func (s *summary) see(shared *schema, res *wire.Resource, severity uint8) {
+// service is most often the last one. It returns the service.
+func (s *summary) see(shared *schema, res *wire.Resource, severity uint8) *entity.Ref {
 	if n := len(s.services); n > 0 && same(s.services[n-1].ref, res) {
 		s.services[n-1].maxSeverity = max(s.services[n-1].maxSeverity, severity)
-		return
+		return s.services[n-1].ref
 	}
 	ref := entity.Ref{Service: anything}
 	if len(res.Service)+len(res.Environment)+len(res.Version) <= maxNameBytes {
 		ref = res.Ref()
 	}
-	s.add(service{shared.refs.Get(ref), severity})
+	own := shared.refs.Get(ref)
+	s.add(service{own, severity})
+	return own
 }
 
 func same(ref *entity.Ref, res *wire.Resource) bool {
@@ -107,6 +112,9 @@ func (s *schema) Merge(summaries []*summary) *summary {
 		out.untimed = out.untimed || sum.untimed
 		for _, svc := range sum.services {
 			out.add(svc)
+		}
+		for _, t := range sum.templates {
+			out.templates.add(t)
 		}
 	}
 	slices.SortFunc(out.services, func(a, b service) int { return cmp.Compare(a.ref.Service, b.ref.Service) })
@@ -147,6 +155,7 @@ func (s *schema) Encode(summaries []*summary) []byte {
 			w.String(svc.ref.Version)
 			w.Uint(uint64(svc.maxSeverity))
 		}
+		sum.templates.encode(&w)
 	}
 	return w.Bytes()
 }
@@ -161,6 +170,7 @@ func (s *schema) Decode(data []byte) ([]*summary, error) {
 			ref := entity.Ref{Service: r.String(), Environment: r.String(), Version: r.String()}
 			sum.services = append(sum.services, service{s.refs.Get(ref), uint8(r.Uint())})
 		}
+		sum.templates = s.decodeTemplates(r)
 		out = append(out, sum)
 	}
 	return out, r.Err()

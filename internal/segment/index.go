@@ -18,7 +18,7 @@ import (
 //	segment size, codec, frames {offset, first, last, raw}…, damage, digest,
 //	key blocks {first, at}…, length of the summaries        all uvarint or length-prefixed
 const (
-	indexMagic      = "TGIDX002" // 002: what summaries hold has changed
+	indexMagic      = "TGIDX003" // the number changes with what summaries hold
 	indexHeaderSize = 16
 )
 
