@@ -131,6 +131,7 @@ func newObjective(r judge.Result, v guardian.Validation, g *guardian.Guardian) o
 	if !r.MDE.IsNaN() && r.MDE > 0 {
 		o.MDE = percent(float64(r.MDE))
 	}
+	o.Evidence = evidenceOf(v, r.Name)
 	for _, s := range v.Sources {
 		if s.Objective == r.Name {
 			o.Queries = s.Queries

@@ -176,8 +176,12 @@ func (m *markdown) objectives(p page) {
 	}
 	m.line("## Objectives\n\n| | Objective | Value | Likely | Limit | n | Why |\n|---|---|---:|---|---|---:|---|")
 	for _, o := range p.Objectives {
+		said := append([]string{o.Why}, o.Notes...)
+		if o.Evidence != nil {
+			said = append(said, o.Evidence.Text)
+		}
 		m.line("| %s %s | %s | %s | %s | %s | %s | %s |", o.Status.Shape, o.Status.Word, escape(o.Name), escape(o.Estimate),
-			escape(o.Interval), escape(o.Limit), escape(o.N), escape(strings.Join(append([]string{o.Why}, o.Notes...), " ")))
+			escape(o.Interval), escape(o.Limit), escape(o.N), escape(strings.Join(said, " ")))
 	}
 	m.line("")
 }

@@ -101,6 +101,7 @@ type objective struct {
 	Notes                   []string
 	Queries                 []string
 	Chart                   *chart
+	Evidence                *evidenceChart
 }
 
 func newPage(in Input) page {

@@ -116,6 +116,32 @@ func learning() report.Input {
 	return report.Input{Validation: *v}
 }
 
+// watched is a canary that was ended by the evidence, before its time.
+func watched() report.Input {
+	in := noGo()
+	v := &in.Validation
+	v.Window.To = begin.Add(36 * time.Second)
+	v.Verdict.Results = v.Verdict.Results[:2]
+	for i := range v.Verdict.Results {
+		v.Verdict.Results[i].Criterion = "watch"
+	}
+	v.Verdict.Results[0].Status = judge.StatusInconclusive
+	v.Watch = &guardian.Watch{Until: begin.Add(time.Minute), Courses: []guardian.WatchCourse{
+		{Objective: "errors", Kind: judge.Ratio, Status: judge.StatusFail, FailAt: 200, Looks: looks(0, 0, 1, 1.4, 0.8, 1, 1.2, 6, nan, 90, 3106, 2e7)},
+		{Objective: "latency", Kind: judge.Distribution, Unit: "s", Status: judge.StatusInconclusive, FailAt: 200, Looks: looks(20956, 1, 1, 1.1, 2.3, 3.04)},
+	}}
+	return in
+}
+
+// looks are three seconds apart; so many requests are needed at the last.
+func looks(needed float64, evidence ...judge.Number) (out []guardian.Look) {
+	for i, e := range evidence {
+		out = append(out, guardian.Look{Time: begin.Add(time.Duration(i+1) * 3 * time.Second), EValue: e, N: float64(60 * (i + 1))})
+	}
+	out[len(out)-1].Needed = needed
+	return out
+}
+
 func unfinished() report.Input {
 	return report.Input{Validation: guardian.Validation{ID: "x", Guardian: "checkout", Number: 9, State: guardian.StatePending,
 		Window: guardian.Window{From: begin, To: begin.Add(time.Minute)}, Trigger: "manual"}}
@@ -131,7 +157,7 @@ func render(t *testing.T, f report.Format, in report.Input) string {
 }
 
 func TestGolden(t *testing.T) {
-	for name, in := range map[string]report.Input{"nogo": noGo(), "learning": learning(), "unfinished": unfinished()} {
+	for name, in := range map[string]report.Input{"nogo": noGo(), "learning": learning(), "unfinished": unfinished(), "watched": watched()} {
 		for _, f := range []report.Format{report.HTML, report.Markdown, report.JSON} {
 			got := render(t, f, in)
 			if again := render(t, f, in); again != got {
@@ -273,6 +299,32 @@ func TestParseFormat(t *testing.T) {
 	}
 	if err := report.Render(&bytes.Buffer{}, "pdf", noGo()); !fault.Is(err, fault.KindInvalid) {
 		t.Errorf("pdf: %v", err)
+	}
+}
+
+func TestWatchIsDrawn(t *testing.T) {
+	got := render(t, report.HTML, watched())
+	if n := strings.Count(got, "<svg"); n != 4 {
+		t.Errorf("%d charts, want 4: two objectives, and the evidence of both", n)
+	}
+	for _, f := range []report.Format{report.HTML, report.Markdown} {
+		got := render(t, f, watched())
+		for _, want := range []string{
+			"evidence that it is worse: over a million to 1, it fails at 200 to 1", "evidence that it is worse: 3.04 to 1", "21,000 more requests",
+		} {
+			if !strings.Contains(strings.ReplaceAll(got, "\u202f", ","), want) {
+				t.Errorf("%s: %q is missing", f, want)
+			}
+		}
+	}
+	for name, looks := range map[string][]guardian.Look{
+		"none": nil, "one": looks(0, 5), "no number": looks(0, nan, nan), "infinite": looks(0, 1, judge.Number(math.Inf(1))), "nought": looks(0, 0),
+	} {
+		in := watched()
+		in.Validation.Watch.Courses[0].Looks = looks
+		if got := render(t, report.HTML, in); strings.Contains(got, "NaN") || strings.Contains(got, "Inf") || strings.Contains(got, "ZgotmplZ") {
+			t.Errorf("%s: a value that was not written", name)
+		}
 	}
 }
 
