@@ -22,6 +22,8 @@ type Channel struct {
 	Labels map[string]string `json:"labels,omitempty"`
 	// Webhook posts messages to a URL.
 	Webhook *Webhook `json:"webhook,omitempty"`
+	// Dynatrace comments on the problems that came from there.
+	Dynatrace *Dynatrace `json:"dynatrace,omitempty"`
 	// Events are patterns of event types ("validation.*") that go to this
 	// channel by themselves, as CloudEvents.
 	Events []string `json:"events,omitempty"`
@@ -47,6 +49,14 @@ type Webhook struct {
 	Headers map[string]string `json:"headers,omitempty"`
 }
 
+// Dynatrace is an environment whose problems come here.
+type Dynatrace struct {
+	// URL of the environment, https://ENVIRONMENT.live.dynatrace.com.
+	URL string `json:"url"`
+	// Token with the scope to write problem comments.
+	Token *Secret `json:"token"`
+}
+
 // Secret refers to a secret; the value itself is never part of a definition.
 // Exactly one of Env and File is set.
 type Secret struct {
@@ -62,9 +72,11 @@ type Message struct {
 	// Type says what the message is about: an event type, or "workflow.notification".
 	Type string `json:"type"`
 	// ContentType of Body, for example application/cloudevents+json.
-	ContentType string          `json:"contentType"`
-	Body        json.RawMessage `json:"body"`
-	Created     time.Time       `json:"created"`
+	ContentType string `json:"contentType"`
+	// Path below the channel's URL; empty for the URL itself.
+	Path    string          `json:"path,omitempty"`
+	Body    json.RawMessage `json:"body"`
+	Created time.Time       `json:"created"`
 }
 
 // State of a delivery.

@@ -17,8 +17,13 @@ const (
 // Validate checks a channel's definition. The error is a fault of KindInvalid
 // that names the place.
 func (c *Channel) Validate() error {
-	if c.Webhook == nil {
+	switch {
+	case c.Webhook == nil && c.Dynatrace == nil:
 		return fault.InvalidField("spec.webhook", "is missing: expected where to send to")
+	case c.Webhook != nil && c.Dynatrace != nil:
+		return fault.InvalidField("spec", "expected either webhook or dynatrace")
+	case c.Dynatrace != nil:
+		return c.Dynatrace.validate(c.Events)
 	}
 	if err := c.Webhook.validate(); err != nil {
 		return err
@@ -34,17 +39,46 @@ func (c *Channel) Validate() error {
 	return nil
 }
 
-func (w *Webhook) validate() error {
-	u, err := url.Parse(w.URL)
+func (d *Dynatrace) validate(events []string) error {
+	if err := validateURL("spec.dynatrace.url", d.URL); err != nil {
+		return err
+	}
+	if d.Token == nil {
+		return fault.InvalidField("spec.dynatrace.token", "is missing: expected env, the name of an environment variable, or file, a path")
+	}
+	if len(events) > 0 {
+		return fault.InvalidField("spec.events", "a Dynatrace environment takes comments on its problems only: no events")
+	}
+	return d.Token.validate("spec.dynatrace.token")
+}
+
+func validateURL(field, text string) error {
+	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		// Without the URL itself: those of some services are secrets.
-		return fault.InvalidField("spec.webhook.url", "expected an http or https URL")
+		return fault.InvalidField(field, "expected an http or https URL")
 	}
 	if u.User != nil {
-		return fault.InvalidField("spec.webhook.url", "holds a user or password: use headers instead")
+		return fault.InvalidField(field, "holds a user or password: use headers or a token instead")
 	}
-	if w.Secret != nil && (w.Secret.Env == "") == (w.Secret.File == "") {
-		return fault.InvalidField("spec.webhook.secret", "expected either env, the name of an environment variable, or file, a path")
+	return nil
+}
+
+func (s *Secret) validate(field string) error {
+	if (s.Env == "") == (s.File == "") {
+		return fault.InvalidField(field, "expected either env, the name of an environment variable, or file, a path")
+	}
+	return nil
+}
+
+func (w *Webhook) validate() error {
+	if err := validateURL("spec.webhook.url", w.URL); err != nil {
+		return err
+	}
+	if w.Secret != nil {
+		if err := w.Secret.validate("spec.webhook.secret"); err != nil {
+			return err
+		}
 	}
 	if len(w.Headers) > maxHeaders {
 		return fault.InvalidField("spec.webhook.headers", "has %d headers, the limit is %d", len(w.Headers), maxHeaders)

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -203,22 +204,21 @@ func (p pager) Page(ctx context.Context, page healing.Page) error {
 		Origin: workflow.Origin{Who: "healing", Run: page.Problem}})
 }
 
-// typeComment is the type under which channels get what is said to the system
-// that a problem came from.
-const typeComment = "problem.comment"
-
-// reporterTo hands comments to the channels that subscribe to them, through the
-// outbox. The key makes it one message per channel.
+// reporterTo says on another monitor's problem what is done about it, through
+// the outbox: to channels that speak to that monitor, and as an event to those
+// that subscribe to it. The key makes it one message per channel.
 type reporterTo struct{ sender *webhook.Sender }
 
 // Report implements healing.Reporter.
 func (r reporterTo) Report(ctx context.Context, key string, to problem.External, text string) error {
-	e := change.Event{ID: key, Type: typeComment, Kind: change.KindProblem, Title: text, Who: "tidegate", Source: "tidegate",
+	e := change.Event{ID: key, Type: webhook.TypeComment, Kind: change.KindProblem, Title: text, Who: "tidegate", Source: "tidegate",
 		Start: time.Now(), Key: to.ID, Properties: map[string]string{"system": to.System, "id": to.ID}}
 	if to.URL != "" {
 		e.Links = []change.Link{{Title: to.System, URL: to.URL}}
 	}
-	return r.sender.Publish(ctx, e)
+	return errors.Join(
+		r.sender.Comment(ctx, webhook.Comment{Key: key, System: to.System, Problem: to.ID, Who: "tidegate", Text: text}),
+		r.sender.Publish(ctx, e))
 }
 
 // instances counts what telemetry has come from.

@@ -44,8 +44,12 @@ type Report struct {
 // Notify implements workflow.Notifier: it stores the message for delivery. A
 // report that cannot be rendered does not keep the message back.
 func (s *Sender) Notify(ctx context.Context, n workflow.Notification) error {
-	if _, err := s.channel(n.Channel); err != nil {
+	c, err := s.channel(n.Channel)
+	if err != nil {
 		return err
+	}
+	if c.Webhook == nil {
+		return fault.Invalid("notification channel %q takes comments on problems only", n.Channel)
 	}
 	told := Told{Workflow: n.Who, Run: n.Run, Message: n.Message}
 	if n.Report != "" {

@@ -41,16 +41,48 @@ func (s *Sender) attempt(ctx context.Context, d *notify.Delivery) *failed {
 	if err != nil {
 		return giveUp("%w", err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Webhook.URL, bytes.NewReader(d.Body))
+	var address string
+	switch comment := d.Path != ""; {
+	case comment != (c.Dynatrace != nil):
+		return giveUp("channel %q is of another kind than the message", d.Channel)
+	case comment:
+		address = strings.TrimRight(c.Dynatrace.URL, "/")
+	default:
+		address = c.Webhook.URL
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address+d.Path, bytes.NewReader(d.Body))
 	if err != nil {
 		return giveUp("the channel's URL cannot be used")
 	}
-	for name, value := range c.Webhook.Headers {
-		req.Header.Set(name, value)
+	if failure := s.header(req, &c, d); failure != nil {
+		return failure
 	}
-	stamp := strconv.FormatInt(s.cfg.Clock().Unix(), 10)
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return retry("%w", withoutURL(err))
+	}
+	defer resp.Body.Close()
+	return judge(resp, s.cfg.Clock())
+}
+
+// header says who sends what, and proves it.
+func (s *Sender) header(req *http.Request, c *notify.Channel, d *notify.Delivery) *failed {
+	if c.Webhook != nil {
+		for name, value := range c.Webhook.Headers {
+			req.Header.Set(name, value)
+		}
+	}
 	req.Header.Set("Content-Type", d.ContentType)
 	req.Header.Set("User-Agent", "tidegate")
+	if c.Dynatrace != nil {
+		token, err := c.Dynatrace.Token.Key(s.cfg.Env)
+		if err != nil {
+			return retry("token: %w", err)
+		}
+		req.Header.Set("Authorization", "Api-Token "+string(token))
+		return nil
+	}
+	stamp := strconv.FormatInt(s.cfg.Clock().Unix(), 10)
 	req.Header.Set("Idempotency-Key", d.ID)
 	req.Header.Set("Webhook-Id", d.ID)
 	req.Header.Set("Webhook-Timestamp", stamp)
@@ -61,12 +93,7 @@ func (s *Sender) attempt(ctx context.Context, d *notify.Delivery) *failed {
 		}
 		req.Header.Set("Webhook-Signature", notify.Sign(key, d.ID, stamp, d.Body))
 	}
-	resp, err := s.client.Do(req)
-	if err != nil {
-		return retry("%w", withoutURL(err))
-	}
-	defer resp.Body.Close()
-	return judge(resp, s.cfg.Clock())
+	return nil
 }
 
 // judge turns an answer into an outcome.
