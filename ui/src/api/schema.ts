@@ -194,6 +194,142 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/healing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get v1 healing */
+        get: operations["get-healing"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/healing/actions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get v1 healing actions */
+        get: operations["list-healing-actions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/healing/actions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get v1 healing actions by ID */
+        get: operations["get-healing-action"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/healing/actions/{id}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Post v1 healing actions by ID approve */
+        post: operations["approve-healing-action"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/healing/actions/{id}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Post v1 healing actions by ID reject */
+        post: operations["reject-healing-action"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/healing/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get v1 healing audit */
+        get: operations["list-healing-audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/healing/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Post v1 healing start */
+        post: operations["start-healing"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/healing/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Post v1 healing stop */
+        post: operations["stop-healing"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/loadtest-runs": {
         parameters: {
             query?: never;
@@ -331,6 +467,142 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/problem-events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Post v1 problem events */
+        post: operations["report-problem-event"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/problems": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get v1 problems */
+        get: operations["list-problems"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/problems/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get v1 problems by ID */
+        get: operations["get-problem"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/problems/{id}/acknowledge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Post v1 problems by ID acknowledge */
+        post: operations["acknowledge-problem"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/problems/{id}/close": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Post v1 problems by ID close */
+        post: operations["close-problem"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/problems/{id}/comments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Post v1 problems by ID comments */
+        post: operations["comment-problem"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/problems/{id}/remediate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Post v1 problems by ID remediate */
+        post: operations["remediate-problem"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/problems/{id}/remedies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get v1 problems by ID remedies */
+        get: operations["list-remedies"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/query": {
         parameters: {
             query?: never;
@@ -340,6 +612,142 @@ export interface paths {
         };
         /** Get v1 query */
         get: operations["get-v1-query"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rollout-runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get v1 rollout runs */
+        get: operations["list-rollout-runs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rollout-runs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get v1 rollout runs by ID */
+        get: operations["get-rollout-run"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rollout-runs/{id}/abort": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Post v1 rollout runs by ID abort */
+        post: operations["abort-rollout-run"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rollout-runs/{id}/promote": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Post v1 rollout runs by ID promote */
+        post: operations["promote-rollout-run"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rollouts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get v1 rollouts */
+        get: operations["get-v1-rollouts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rollouts/{name}/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Post v1 rollouts by name runs */
+        post: operations["post-v1-rollouts-by-name-runs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/routes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get v1 routes */
+        get: operations["get-v1-routes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/routes/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get v1 routes by name */
+        get: operations["get-v1-routes-by-name"];
         put?: never;
         post?: never;
         delete?: never;
@@ -590,6 +998,10 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        AcknowledgeInput: {
+            text?: string;
+            who: string;
+        };
         Applied: {
             /** @enum {string} */
             action: "created" | "changed" | "unchanged";
@@ -616,6 +1028,7 @@ export interface components {
             key?: string;
             kind: string;
             links?: components["schemas"]["ChangeLink"][] | null;
+            placement?: components["schemas"]["ChangePlacement"];
             properties?: {
                 [key: string]: string;
             };
@@ -644,13 +1057,30 @@ export interface components {
             title: string;
             url: string;
         };
+        ChangePlacement: {
+            /** Format: date-time */
+            at?: string;
+            reason: string;
+            /** @enum {string} */
+            state: "waiting" | "placed" | "unmatched";
+            /** Format: date-time */
+            until: string;
+        };
         ChangeUndo: {
+            deployment?: string;
             flagKey?: string;
             flagSet?: string;
             /** @enum {string} */
-            kind: "flag" | "webhook";
+            kind: "flag" | "webhook" | "rollout" | "rollback";
+            rollout?: string;
             url?: string;
             variant?: string;
+        };
+        CommentInput: {
+            /** @description where there is more */
+            link?: string;
+            text: string;
+            who: string;
         };
         Edge: {
             client: string;
@@ -863,6 +1293,8 @@ export interface components {
             key: string;
             note?: string;
             onFailure?: string;
+            /** Format: double */
+            percent?: number;
             reason: string;
             set: string;
             to: string;
@@ -881,6 +1313,11 @@ export interface components {
             idempotencyKey?: string;
             /** @description variant to go back to when a validation fails; default: the one in force before */
             onFailure?: string;
+            /**
+             * Format: double
+             * @description share of the callers, by targeting key, that gets the variant; 0 and 100 mean all
+             */
+            percent?: number;
             reason: string;
             variant: string;
             who: string;
@@ -896,8 +1333,17 @@ export interface components {
             key: string;
             reason: string;
             set: string;
+            share?: components["schemas"]["FlagShare"];
             variant: string;
             who: string;
+        };
+        FlagShare: {
+            /**
+             * Format: double
+             * @description above 0, below 100
+             */
+            percent: number;
+            variant: string;
         };
         Graph: {
             edges: components["schemas"]["Edge"][] | null;
@@ -915,6 +1361,9 @@ export interface components {
             /** Format: int64 */
             settle?: number;
             target: components["schemas"]["EntityRef"];
+            variables?: {
+                [key: string]: string;
+            };
             variantBy?: string[] | null;
         };
         GuardianIndicator: {
@@ -1006,6 +1455,9 @@ export interface components {
             target: components["schemas"]["EntityRef"];
             training: string;
             trigger: string;
+            variables?: {
+                [key: string]: string;
+            };
             variant?: string;
             verdict?: components["schemas"]["JudgeVerdict"];
             watch?: components["schemas"]["GuardianWatch"];
@@ -1031,6 +1483,273 @@ export interface components {
             from: string;
             /** Format: date-time */
             to: string;
+        };
+        HealingAction: {
+            /** Format: date-time */
+            acted?: string;
+            /** @description what whoever did it said */
+            answer?: string;
+            approvedBy?: string;
+            attempt: components["schemas"]["HealingAttempt"];
+            by: string;
+            change?: components["schemas"]["ChangeEvent"];
+            /** Format: date-time */
+            created: string;
+            /** Format: date-time */
+            done?: string;
+            /** Format: date-time */
+            due?: string;
+            /** Format: date-time */
+            ended?: string;
+            /** @description deployment.environment.name */
+            environment?: string;
+            event?: string;
+            id: string;
+            kind: string;
+            looks?: components["schemas"]["HealingLook"][] | null;
+            /**
+             * Format: int64
+             * @description the problem's, for people: P-17
+             */
+            number: number;
+            objections?: components["schemas"]["HealingObjection"][] | null;
+            outcome?: string;
+            override?: string;
+            page?: components["schemas"]["HealingPageTo"];
+            policy: components["schemas"]["HealingPolicy"];
+            problem: string;
+            reason?: string;
+            remediation?: string;
+            /**
+             * Format: int64
+             * @description how often the problem had come back
+             */
+            reopened?: number;
+            revision?: string;
+            /** @description service.name */
+            service: string;
+            state: string;
+            subject: string;
+            title: string;
+            unknown?: boolean;
+            /** @description service.version */
+            version?: string;
+            why?: string;
+        };
+        HealingActionDetail: {
+            action: components["schemas"]["HealingAction"];
+            audit: components["schemas"]["HealingEntry"][] | null;
+        };
+        HealingActions: {
+            actions: components["schemas"]["HealingAction"][] | null;
+        };
+        HealingAttempt: {
+            do: components["schemas"]["HealingDo"];
+            name: string;
+            verify: components["schemas"]["HealingVerify"];
+            /** @description CEL over problem and cause */
+            when?: string;
+        };
+        HealingAudit: {
+            entries: components["schemas"]["HealingEntry"][] | null;
+        };
+        HealingCommand: {
+            args: string[] | null;
+            dir?: string;
+            env?: {
+                [key: string]: string;
+            };
+            idempotent?: boolean;
+            /**
+             * Format: int64
+             * @description nanoseconds
+             */
+            timeout: number;
+        };
+        HealingDo: {
+            command?: components["schemas"]["HealingCommand"];
+            rollback?: components["schemas"]["HealingRollback"];
+            scale?: components["schemas"]["HealingScale"];
+            switch?: components["schemas"]["HealingSwitch"];
+            undo?: components["schemas"]["HealingUndo"];
+            webhook?: components["schemas"]["HealingWebhook"];
+        };
+        HealingEntry: {
+            action?: string;
+            problem?: string;
+            /**
+             * Format: int64
+             * @description assigned by the store, ascending
+             */
+            seq: number;
+            text: string;
+            /** Format: date-time */
+            time: string;
+            what: string;
+            who: string;
+        };
+        HealingLimits: {
+            /**
+             * Format: int64
+             * @description nanoseconds
+             */
+            coolDown: number;
+            /** Format: int64 */
+            perHour: number;
+        };
+        HealingLook: {
+            /** Format: date-time */
+            from: string;
+            headline?: string;
+            /** @description empty until it is finished */
+            status?: string;
+            /** Format: date-time */
+            to: string;
+            validation: string;
+        };
+        HealingMatch: {
+            cause?: string[] | null;
+            environment?: string[] | null;
+            /** @description CEL over problem and cause */
+            if?: string;
+            /** @description where the cause is, or a service that is hurt */
+            service?: string[] | null;
+            severity?: string[] | null;
+            tags?: {
+                [key: string]: string;
+            };
+        };
+        HealingObjection: {
+            final?: boolean;
+            freezes?: boolean;
+            reason: string;
+            rule: string;
+        };
+        HealingOption: {
+            action: string;
+            kind: string;
+            objections?: components["schemas"]["HealingObjection"][] | null;
+            suggested?: boolean;
+            title: string;
+        };
+        HealingOptions: {
+            options: components["schemas"]["HealingOption"][] | null;
+        };
+        HealingOtherwise: {
+            page?: components["schemas"]["HealingPageTo"];
+        };
+        HealingPageTo: {
+            channel?: string;
+            onCall?: string;
+        };
+        HealingPolicy: {
+            approval: string;
+            /**
+             * Format: int64
+             * @description nanoseconds
+             */
+            approvalTimeout: number;
+            /**
+             * Format: int64
+             * @description nanoseconds
+             */
+            coolDown: number;
+            dryRun?: boolean;
+            /** Format: int64 */
+            maxServices: number;
+            /** Format: double */
+            maxShare: number;
+            /** Format: double */
+            minConfidence: number;
+            /**
+             * Format: int64
+             * @description nanoseconds
+             */
+            patience: number;
+            /** Format: int64 */
+            perHour: number;
+        };
+        HealingRemediation: {
+            attempts: components["schemas"]["HealingAttempt"][] | null;
+            for: components["schemas"]["HealingMatch"];
+            labels?: {
+                [key: string]: string;
+            };
+            name: string;
+            otherwise?: components["schemas"]["HealingOtherwise"];
+            policy: components["schemas"]["HealingPolicy"];
+        };
+        HealingRollback: {
+            /** @description last-good, or a revision */
+            to: string;
+            via?: components["schemas"]["HealingVia"];
+        };
+        HealingScale: {
+            /** Format: int64 */
+            by?: number;
+            /** Format: int64 */
+            to?: number;
+            via?: components["schemas"]["HealingVia"];
+        };
+        HealingStatus: {
+            lastDay: {
+                [key: string]: number;
+            };
+            limits: components["schemas"]["HealingLimits"];
+            remediations: components["schemas"]["HealingRemediation"][] | null;
+            stop: components["schemas"]["HealingStop"];
+            unfinished: {
+                [key: string]: number;
+            };
+        };
+        HealingStop: {
+            reason?: string;
+            /** Format: date-time */
+            since?: string;
+            stopped: boolean;
+            who?: string;
+        };
+        HealingSwitch: {
+            via?: components["schemas"]["HealingVia"];
+        };
+        HealingUndo: Record<string, never>;
+        HealingVerify: {
+            guardian?: string;
+            /**
+             * Format: int64
+             * @description nanoseconds
+             */
+            settle: number;
+            variables?: {
+                [key: string]: string;
+            };
+            /**
+             * Format: int64
+             * @description nanoseconds
+             */
+            window: number;
+            /**
+             * Format: int64
+             * @description nanoseconds
+             */
+            within: number;
+        };
+        HealingVia: {
+            command?: components["schemas"]["HealingCommand"];
+            webhook?: components["schemas"]["HealingWebhook"];
+        };
+        HealingWebhook: {
+            headers?: {
+                [key: string]: string;
+            };
+            secretEnv?: string;
+            secretFile?: string;
+            /**
+             * Format: int64
+             * @description nanoseconds
+             */
+            timeout: number;
+            url: string;
         };
         JudgeAdaptive: {
             /** Format: int64 */
@@ -1275,6 +1994,365 @@ export interface components {
             reason: string;
             who: string;
         };
+        Problem: {
+            acknowledgedBy?: string;
+            alerts?: components["schemas"]["ProblemAlert"][] | null;
+            cause?: components["schemas"]["ProblemCause"];
+            /** Format: date-time */
+            closed?: string;
+            comments?: components["schemas"]["ProblemComment"][] | null;
+            events: components["schemas"]["ProblemEvent"][] | null;
+            evidence?: components["schemas"]["Evidence"];
+            frequent?: boolean;
+            id: string;
+            impact: components["schemas"]["ProblemImpact"];
+            mergedInto?: string;
+            /** Format: int64 */
+            moreEvents?: number;
+            notAlerted?: string;
+            /** Format: int64 */
+            number: number;
+            /** Format: date-time */
+            opened: string;
+            /** Format: int64 */
+            reopened?: number;
+            /** Format: date-time */
+            resumed?: string;
+            severity: string;
+            /** Format: date-time */
+            start: string;
+            state: string;
+            tags?: {
+                [key: string]: string;
+            };
+            title: string;
+            /** Format: date-time */
+            updated: string;
+        };
+        ProblemAlert: {
+            channels?: string[] | null;
+            /** Format: date-time */
+            cleared?: string;
+            /** Format: date-time */
+            due: string;
+            /** Format: int64 */
+            episode?: number;
+            profile: string;
+            /** Format: date-time */
+            sent?: string;
+            state: string;
+            why?: string;
+        };
+        ProblemCause: {
+            change?: components["schemas"]["EvidenceCandidate"];
+            /** Format: double */
+            confidence: number;
+            /** @description deployment.environment.name */
+            environment?: string;
+            exception?: string;
+            findings?: components["schemas"]["ProblemFinding"][] | null;
+            kind: string;
+            operation?: string;
+            path?: components["schemas"]["EvidenceHop"][] | null;
+            ranking?: components["schemas"]["ProblemSuspect"][] | null;
+            remedy: string;
+            resource?: string;
+            sentence: string;
+            /** @description service.name */
+            service: string;
+            /** @description service.version */
+            version?: string;
+        };
+        ProblemComment: {
+            kind: string;
+            link?: string;
+            text: string;
+            /** Format: date-time */
+            time: string;
+            who: string;
+        };
+        ProblemEvent: {
+            /** Format: double */
+            affected?: number;
+            /** Format: date-time */
+            detected: string;
+            /** Format: double */
+            eValue?: number;
+            /** Format: date-time */
+            end?: string;
+            /** @description deployment.environment.name */
+            environment?: string;
+            /** Format: double */
+            expected: number;
+            /** Format: date-time */
+            expires?: string;
+            external?: components["schemas"]["ProblemExternal"];
+            group?: string;
+            id: string;
+            informational?: boolean;
+            /** Format: double */
+            observed: number;
+            operation?: string;
+            query?: string;
+            /** Format: double */
+            requests?: number;
+            /** Format: date-time */
+            seen?: string;
+            /** @description service.name */
+            service: string;
+            severity: string;
+            signal: string;
+            /** @description detector, log-rule, alert, alertmanager, pagerduty, dynatrace, api */
+            source: string;
+            /** Format: date-time */
+            start: string;
+            tags?: {
+                [key: string]: string;
+            };
+            title: string;
+            unit?: string;
+            /** @description service.version */
+            version?: string;
+            why?: string;
+        };
+        ProblemEventAccepted: {
+            /** @description id */
+            event: string;
+            /** @description id; empty when the event opens none */
+            problem?: string;
+        };
+        ProblemEventInput: {
+            /**
+             * Format: date-time
+             * @description when it was over, if it is
+             */
+            end?: string;
+            environment?: string;
+            /** @description events of one source with the same group are one problem */
+            group?: string;
+            /** @description the same each time the event is reported, and when it is resolved */
+            id: string;
+            /** @description shown on the timeline, opens no problem */
+            informational?: boolean;
+            operation?: string;
+            service?: string;
+            /**
+             * @description default custom
+             * @enum {string}
+             */
+            severity?: "availability" | "error" | "slowdown" | "resource" | "custom" | "info";
+            /**
+             * @description default external
+             * @enum {string}
+             */
+            signal?: "errors" | "latency" | "slowest" | "traffic.drop" | "traffic.surge" | "no-data" | "series" | "alert" | "log" | "external";
+            /** @description who reports it; default api */
+            source?: string;
+            /**
+             * Format: date-time
+             * @description onset; default now
+             */
+            start?: string;
+            /**
+             * @description default open
+             * @enum {string}
+             */
+            state?: "open" | "resolved";
+            tags?: {
+                [key: string]: string;
+            };
+            /**
+             * Format: int64
+             * @description it is over when it is not reported again for so long
+             */
+            timeoutSeconds?: number;
+            /** @description required unless it is resolved */
+            title?: string;
+            /** @description where the monitor shows it */
+            url?: string;
+            version?: string;
+            why?: string;
+        };
+        ProblemExternal: {
+            id: string;
+            /** @description alertmanager, pagerduty, dynatrace, cdevents */
+            system: string;
+            url?: string;
+        };
+        ProblemFinding: {
+            /** @description anomaly, failure, slow-path, log, resource, change, no-change */
+            kind: string;
+            query?: string;
+            text: string;
+            traces?: string[] | null;
+            /**
+             * Format: double
+             * @description log-likelihood ratio or share; orders findings of one kind
+             */
+            weight: number;
+        };
+        ProblemImpact: {
+            entryPoints?: string[] | null;
+            /** Format: double */
+            failedRequests: number;
+            operations?: string[] | null;
+            services: components["schemas"]["EntityRef"][] | null;
+            /** Format: double */
+            slowRequests: number;
+        };
+        ProblemList: {
+            next?: string;
+            problems: components["schemas"]["Problem"][] | null;
+        };
+        ProblemSuspect: {
+            /** @description deployment.environment.name */
+            environment?: string;
+            operation?: string;
+            /** Format: double */
+            score: number;
+            /** @description service.name */
+            service: string;
+            /** @description service.version */
+            version?: string;
+            why: string;
+        };
+        RemediateInput: {
+            /** @description as the options of the problem name it: undo, rollback, or REMEDIATION/ATTEMPT */
+            action: string;
+            /** @description against objections of safety rules that are not final; the reason says why */
+            override?: boolean;
+            reason: string;
+            who: string;
+        };
+        Rollout: {
+            flag?: components["schemas"]["RolloutFlag"];
+            guardian?: string;
+            /**
+             * Format: int64
+             * @description nanoseconds
+             */
+            holdFor?: number;
+            /**
+             * Format: int64
+             * @description nanoseconds
+             */
+            keep?: number;
+            labels?: {
+                [key: string]: string;
+            };
+            name: string;
+            route?: string;
+            steps: components["schemas"]["RolloutStep"][] | null;
+            target: components["schemas"]["EntityRef"];
+        };
+        RolloutFlag: {
+            key: string;
+            set?: string;
+            variant: string;
+        };
+        RolloutInput: {
+            /** @description the running version that gets users; not for flags */
+            candidate?: components["schemas"]["TrafficSide"];
+            /** @description groups it with a release */
+            correlation?: string;
+            /** @description makes a repeated request harmless */
+            id?: string;
+            reason: string;
+            who: string;
+        };
+        RolloutItem: {
+            last?: components["schemas"]["RolloutRun"];
+            rollout: components["schemas"]["Rollout"];
+        };
+        RolloutList: {
+            rollouts: components["schemas"]["RolloutItem"][] | null;
+        };
+        RolloutRun: {
+            /** Format: int64 */
+            at: number;
+            back?: components["schemas"]["RolloutShift"];
+            candidate: components["schemas"]["TrafficSide"];
+            correlation?: string;
+            /** @description guardian, or the person who promoted or aborted */
+            decidedBy?: string;
+            /** Format: date-time */
+            finished?: string;
+            id: string;
+            /** Format: date-time */
+            keepUntil?: string;
+            phase: string;
+            reason?: string;
+            rollout: components["schemas"]["Rollout"];
+            stable: components["schemas"]["TrafficSide"];
+            /** Format: date-time */
+            started: string;
+            state: string;
+            steps: components["schemas"]["RolloutStepRun"][] | null;
+            who: string;
+            why?: string;
+        };
+        RolloutRuns: {
+            runs: components["schemas"]["RolloutRun"][] | null;
+        };
+        RolloutShift: {
+            /** Format: date-time */
+            asked: string;
+            /** Format: date-time */
+            done?: string;
+            /**
+             * Format: int64
+             * @description requests that were not answered within the drain time
+             */
+            inFlight?: number;
+            /** Format: double */
+            weight: number;
+        };
+        RolloutStep: {
+            approve?: boolean;
+            /**
+             * Format: int64
+             * @description nanoseconds
+             */
+            for?: number;
+            loadTest?: string;
+            /**
+             * Format: int64
+             * @description nanoseconds
+             */
+            pause?: number;
+            /** Format: double */
+            weight: number;
+        };
+        RolloutStepRun: {
+            approvedBy?: string;
+            /** Format: int64 */
+            attempts?: number;
+            /** Format: date-time */
+            from?: string;
+            /** Format: date-time */
+            holdEnds?: string;
+            shift: components["schemas"]["RolloutShift"];
+            /** Format: date-time */
+            to?: string;
+            verdicts?: components["schemas"]["RolloutStepVerdict"][] | null;
+            /** Format: double */
+            weight: number;
+        };
+        RolloutStepVerdict: {
+            /** Format: date-time */
+            firstFailure?: string;
+            headline?: string;
+            /**
+             * Format: double
+             * @description requests of the candidate in the window
+             */
+            requests: number;
+            status: string;
+            validation: string;
+        };
+        RouteList: {
+            routes: components["schemas"]["TrafficStatus"][] | null;
+        };
         Series: {
             labels: {
                 [key: string]: string;
@@ -1444,6 +2522,60 @@ export interface components {
         TraceList: {
             traces: components["schemas"]["TelemetryTraceSummary"][] | null;
         };
+        TrafficPart: {
+            name: string;
+            url: string;
+            version?: string;
+            /** Format: double */
+            weight: number;
+        };
+        TrafficRoute: {
+            /**
+             * Format: int64
+             * @description nanoseconds
+             */
+            drain?: number;
+            environment?: string;
+            forceHeader?: string;
+            labels?: {
+                [key: string]: string;
+            };
+            listen: string;
+            name: string;
+            service: string;
+            sides?: components["schemas"]["TrafficSide"][] | null;
+            stickyCookie?: string;
+            stickyHeader?: string;
+        };
+        TrafficSide: {
+            name: string;
+            url: string;
+            version?: string;
+        };
+        TrafficSideStatus: {
+            /** Format: int64 */
+            failures: number;
+            /** Format: int64 */
+            inFlight: number;
+            /** Format: int64 */
+            requests: number;
+            /** Format: int64 */
+            rescued?: number;
+            side: string;
+            version?: string;
+        };
+        TrafficSplit: {
+            /** Format: int64 */
+            generation: number;
+            route: string;
+            sides: components["schemas"]["TrafficPart"][] | null;
+        };
+        TrafficStatus: {
+            address: string;
+            route: components["schemas"]["TrafficRoute"];
+            sides: components["schemas"]["TrafficSideStatus"][] | null;
+            split: components["schemas"]["TrafficSplit"];
+        };
         ValidationHeadline: {
             /** Format: date-time */
             finished: string;
@@ -1468,6 +2600,10 @@ export interface components {
             };
             /** Format: date-time */
             to?: string;
+            /** @description values of the guardian's variables */
+            variables?: {
+                [key: string]: string;
+            };
             /** @description answer when the verdict is there, or after 10 minutes as it is then */
             wait?: boolean;
             who?: string;
@@ -2059,6 +3195,267 @@ export interface operations {
             };
         };
     };
+    "get-healing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HealingStatus"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-healing-actions": {
+        parameters: {
+            query?: {
+                problem?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HealingActions"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-healing-action": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HealingActionDetail"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "approve-healing-action": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WhoWhy"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HealingAction"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "reject-healing-action": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WhoWhy"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HealingAction"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-healing-audit": {
+        parameters: {
+            query?: {
+                action?: string;
+                problem?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HealingAudit"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "start-healing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WhoWhy"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HealingStop"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "stop-healing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WhoWhy"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HealingStop"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "list-loadtest-runs": {
         parameters: {
             query?: {
@@ -2357,6 +3754,283 @@ export interface operations {
             };
         };
     };
+    "report-problem-event": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProblemEventInput"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemEventAccepted"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-problems": {
+        parameters: {
+            query?: {
+                /** @description RFC 3339 or unix seconds; default: 15 minutes before to */
+                from?: string;
+                /** @description RFC 3339 or unix seconds; default: now */
+                to?: string;
+                state?: "open" | "closed";
+                /** @description an impacted service, or the one of the cause */
+                service?: string;
+                environment?: string;
+                severity?: "availability" | "error" | "slowdown" | "resource" | "custom" | "info";
+                /** @description number of a problem */
+                before?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-problem": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "acknowledge-problem": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AcknowledgeInput"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "close-problem": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WhoWhy"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "comment-problem": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CommentInput"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "remediate-problem": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RemediateInput"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HealingAction"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-remedies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HealingOptions"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "get-v1-query": {
         parameters: {
             query: {
@@ -2382,6 +4056,264 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SeriesList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-rollout-runs": {
+        parameters: {
+            query?: {
+                rollout?: string;
+                state?: "running" | "promoted" | "aborted" | "failed";
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutRuns"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-rollout-run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutRun"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "abort-rollout-run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WhoWhy"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutRun"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "promote-rollout-run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WhoWhy"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutRun"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-v1-rollouts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "post-v1-rollouts-by-name-runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolloutInput"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutRun"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-v1-routes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RouteList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-v1-routes-by-name": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrafficStatus"];
                 };
             };
             /** @description Error */
