@@ -65,6 +65,7 @@ type App struct {
 	rollouts  *rollout.Engine
 	notifier  *webhook.Sender
 	explainer problem.Explainer // the stores\', unless a test has its own
+	detection *detection
 	problems  *problem.Service
 	logRules  *problem.LogWatch
 	alerts    *problem.AlertWatch
@@ -112,6 +113,7 @@ func New(ctx context.Context, cfg Config) (_ *App, err error) {
 		{"routes", a.openTraffic},
 		{"workflows", a.openWorkflows},
 		{"problems", a.openProblems},
+		{"detection", a.openDetection},
 		{"healing", a.openHealing},
 		{"API", a.openAPI},
 		{"entities", a.recoverEntities},
@@ -282,6 +284,7 @@ func (a *App) Run(ctx context.Context, ready func(Listen) error) error {
 	run("problems", a.problems.Run)
 	run("log rules", a.logRules.Run)
 	run("alerts", a.alerts.Run)
+	run("detection", a.detection.Run)
 	run("healing", a.healing.Run)
 	run("API", func(ctx context.Context) error { return serveHTTP(ctx, a.ports.api, a.handler, a.log) })
 	run("manifests", a.watchManifests)

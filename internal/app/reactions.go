@@ -109,6 +109,9 @@ func (a *App) configured(ctx context.Context) error {
 	if err := a.defineProblems(); err != nil {
 		return err
 	}
+	if a.detection != nil {
+		a.detection.define(a.catalog.WatchedSeries())
+	}
 	if err := a.defineHealing(); err != nil {
 		return err
 	}

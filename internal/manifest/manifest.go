@@ -75,6 +75,7 @@ var kinds = map[string]func() spec{
 	"LoadTest":            func() spec { return new(LoadTest) },
 	"FlagSet":             func() spec { return new(FlagSet) },
 	"Route":               func() spec { return new(Route) },
+	"Series":              func() spec { return new(Series) },
 	"Rollout":             func() spec { return new(Rollout) },
 	"NotificationChannel": func() spec { return new(NotificationChannel) },
 	"LogRule":             func() spec { return new(LogRule) },
