@@ -53,6 +53,8 @@ type Config struct {
 	PairWithin time.Duration
 	Limits     Limits
 
+	// Tokens of which senders must show one; empty needs none.
+	Tokens []string
 	// Seen is called for services, processes and hosts when telemetry of them
 	// is first received, and again from time to time. It must not block and
 	// must be safe for concurrent use. Optional.

@@ -70,6 +70,9 @@ func (r *Receiver) RegisterGRPC(srv grpc.ServiceRegistrar) {
 
 func (r *Receiver) export(s signal) grpc.MethodHandler {
 	return func(_ any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+		if err := r.tokens.admitCall(ctx); err != nil {
+			return nil, err
+		}
 		req := new(message)
 		if err := decode(req); err != nil {
 			return nil, err

@@ -38,6 +38,11 @@ func (r *Receiver) HTTPHandler() http.Handler {
 }
 
 func (r *Receiver) serve(w http.ResponseWriter, req *http.Request, s signal) {
+	if !r.tokens.admit(req.Header.Get("Authorization")) {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		http.Error(w, unauthenticated, http.StatusUnauthorized)
+		return
+	}
 	typ, _, err := mime.ParseMediaType(req.Header.Get("Content-Type"))
 	if err != nil || typ != typeProtobuf && typ != typeJSON {
 		http.Error(w, fmt.Sprintf("Content-Type must be %s or %s", typeProtobuf, typeJSON), http.StatusUnsupportedMediaType)

@@ -18,6 +18,7 @@ import (
 // Receiver takes telemetry in. It is safe for concurrent use.
 type Receiver struct {
 	cfg      Config
+	tokens   tokens
 	spans    *spanMetrics
 	arrivals arrivals
 	budget   *semaphore.Weighted
@@ -37,7 +38,7 @@ func New(ctx context.Context, cfg Config) (*Receiver, error) {
 	if err := cfg.defaults(); err != nil {
 		return nil, err
 	}
-	r := &Receiver{cfg: cfg, spans: newSpanMetrics(&cfg), budget: semaphore.NewWeighted(cfg.Limits.InFlight)}
+	r := &Receiver{cfg: cfg, tokens: newTokens(cfg.Tokens), spans: newSpanMetrics(&cfg), budget: semaphore.NewWeighted(cfg.Limits.InFlight)}
 	r.written.next = make(chan struct{})
 	if err := r.recount(ctx); err != nil {
 		return nil, err
