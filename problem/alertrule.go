@@ -145,7 +145,7 @@ func (r *alertRule) evaluate(samples []Sample, at time.Time) []Event {
 			x.event = r.event(key, s, x.since, at)
 		}
 		if x.event != nil {
-			x.event.Observed, x.event.Why = finite(s.Value), r.why(s.Value, x.since)
+			x.event.Observed, x.event.Why = s.Value, r.why(s.Value, x.since)
 			x.event.Expires = at.Add(3*r.every() + r.KeepFor + time.Minute)
 			out = append(out, *x.event)
 		}
@@ -203,14 +203,6 @@ func (r *alertRule) adopt(events []Event) {
 		e := events[i]
 		r.series[e.Tags["series"]] = &alertSeries{since: e.Start, last: e.Seen, event: &e}
 	}
-}
-
-// finite is v as JSON can hold it.
-func finite(v float64) float64 {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return 0
-	}
-	return v
 }
 
 // seriesKey identifies a series by its labels.

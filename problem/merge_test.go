@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -395,6 +396,19 @@ func TestInformationalEventsOpenNothing(t *testing.T) {
 		numbers(t, []int{1}, w.observe(i))
 		w.observe(ended(event("a", "payment")))
 		numbers(t, nil, w.open()) // it keeps nothing open
+	})
+}
+
+// Evidence may be without bound; what is stored is not.
+func TestFiguresAreStorable(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		e := event("a", "payment")
+		e.EValue, e.Observed, e.Expected = math.Inf(1), math.NaN(), math.Inf(-1)
+		w.observe(e)
+		if got := w.problem("P-1").Events[0]; got.EValue != math.MaxFloat64 || got.Observed != 0 || got.Expected != -math.MaxFloat64 {
+			t.Errorf("%v %v %v", got.EValue, got.Observed, got.Expected)
+		}
 	})
 }
 

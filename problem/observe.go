@@ -3,6 +3,7 @@ package problem
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -157,6 +158,9 @@ func (s *Service) complete(e *Event, now time.Time) error {
 	if e.Detected.IsZero() {
 		e.Detected = now
 	}
+	for _, figure := range []*float64{&e.Observed, &e.Expected, &e.Affected, &e.Requests, &e.EValue} {
+		*figure = storable(*figure)
+	}
 	e.Seen = now
 	if e.End.After(now) { // said in advance: it may be raised again before
 		e.Expires, e.End = e.End, time.Time{}
@@ -166,6 +170,18 @@ func (s *Service) complete(e *Event, now time.Time) error {
 		e.Expires = now.Add(s.rules.Stale)
 	}
 	return e.Validate()
+}
+
+// storable is a figure as JSON can hold it: without bound is very large, no
+// number is none.
+func storable(v float64) float64 {
+	switch {
+	case math.IsNaN(v):
+		return 0
+	case math.IsInf(v, 0):
+		return math.Copysign(math.MaxFloat64, v)
+	}
+	return v
 }
 
 // Validate checks an event. The error is a fault of KindInvalid with the field
