@@ -61,6 +61,27 @@ func TestColumnsAreSmaller(t *testing.T) {
 	}
 }
 
+// TestColumnsAreLookedThrough: texts are found in columns wherever they stand,
+// and missing ones are known to be missing.
+func TestColumnsAreLookedThrough(t *testing.T) {
+	body := testBody(500)
+	stored, err := appendColumns(nil, body, testLayout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]bool{
+		"route": true, "/api/v1/check": true, "unknown": true, string(testID(77)): true,
+		"rout3": false, "/api/v2": false, string(testID(1_000_000)): false,
+	} {
+		if got := columnsContain(stored, len(body), [][]byte{[]byte("user"), []byte(text)}); got != want {
+			t.Errorf("%q: %t", text, got)
+		}
+	}
+	if !columnsContain(stored[:len(stored)/2], len(body), [][]byte{[]byte("x")}) {
+		t.Error("damage was taken for an answer")
+	}
+}
+
 // TestWhatIsNoColumnStaysAsItIs: bodies that could not be restored to the byte
 // are not written by columns.
 func TestWhatIsNoColumnStaysAsItIs(t *testing.T) {

@@ -131,37 +131,52 @@ type frame struct {
 	codec uint32
 }
 
-// readFrame reads and checks the frame at off, where limit bytes are there. A
-// frame that is not whole is one of the errors above; other errors are of the
-// file.
+// storedFrame is one frame as it is on disk, checked.
+type storedFrame struct {
+	bytes []byte // the body, compressed
+	raw   int    // its size when it is not
+	codec uint32
+}
+
+// readFrame reads, checks and decompresses the frame at off, where limit bytes
+// are there. A frame that is not whole is one of the errors above; other errors
+// are of the file.
 func readFrame(r io.ReaderAt, off, limit int64) (f frame, err error) {
+	s, err := readStored(r, off, limit)
+	if err != nil {
+		return f, err
+	}
+	f.size, f.codec = frameHeader+int64(len(s.bytes)), s.codec
+	f.body, err = decompress(s.codec, s.bytes, s.raw)
+	return f, err
+}
+
+func readStored(r io.ReaderAt, off, limit int64) (s storedFrame, err error) {
 	if limit < frameHeader {
-		return f, errTorn
+		return s, errTorn
 	}
 	var h [frameHeader]byte
 	if _, err := r.ReadAt(h[:], off); err != nil {
-		return f, readError(err)
+		return s, readError(err)
 	}
-	stored, raw := binary.LittleEndian.Uint32(h[12:]), binary.LittleEndian.Uint32(h[16:])
+	size, raw := binary.LittleEndian.Uint32(h[12:]), binary.LittleEndian.Uint32(h[16:])
 	switch {
 	case binary.LittleEndian.Uint32(h[0:]) != frameMagic:
-		return f, errNoFrame
-	case raw > maxFrameBytes || stored > maxFrameBytes*2:
-		return f, errNoFrame
-	case int64(stored) > limit-frameHeader:
-		return f, errTorn
+		return s, errNoFrame
+	case raw > maxFrameBytes || size > maxFrameBytes*2:
+		return s, errNoFrame
+	case int64(size) > limit-frameHeader:
+		return s, errTorn
 	}
-	buf := make([]byte, stored)
+	buf := make([]byte, size)
 	if _, err := r.ReadAt(buf, off+frameHeader); err != nil {
-		return f, readError(err)
+		return s, readError(err)
 	}
 	sum := crc32.Update(crc32.Checksum(h[8:], castagnoli), castagnoli, buf)
 	if sum != binary.LittleEndian.Uint32(h[4:]) {
-		return f, errSum
+		return s, errSum
 	}
-	f.size, f.codec = frameHeader+int64(stored), binary.LittleEndian.Uint32(h[8:])
-	f.body, err = decompress(f.codec, buf, int(raw))
-	return f, err
+	return storedFrame{buf, int(raw), binary.LittleEndian.Uint32(h[8:])}, nil
 }
 
 func readError(err error) error {

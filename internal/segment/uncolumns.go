@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"bytes"
 	"encoding/binary"
 	"slices"
 
@@ -45,7 +46,24 @@ func (r *assembler) blob(data *stream, want uint64) ([]byte, bool) {
 		return nil, false
 	}
 	v, err := zstdDecoder.DecodeAll(stored, make([]byte, 0, h.FrameContentSize))
+	r.blobs = append(r.blobs, v)
 	return v, err == nil && (want == 0 || uint64(len(v)) == want)
+}
+
+// columnsContain reports whether every text is in some stream; true as well
+// where the streams cannot be read. A field's value is never divided, so a text
+// that is in none is in no request.
+func columnsContain(stored []byte, size int, texts [][]byte) bool {
+	r := &assembler{limit: size}
+	if !r.open(stored) {
+		return true
+	}
+	for _, text := range texts {
+		if !slices.ContainsFunc(r.blobs, func(b []byte) bool { return bytes.Contains(b, text) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // assembler puts entries together from columns. After a mistake its methods
@@ -57,6 +75,7 @@ type assembler struct {
 	ids     [idGroups]known
 	body    []byte
 	limit   int
+	blobs   [][]byte // all streams, as they were compressed together
 }
 
 // source is a column to read from.

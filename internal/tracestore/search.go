@@ -70,7 +70,7 @@ func search(ctx context.Context, v *segment.View[*summary], q telemetry.TraceQue
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-			if err := fr.Entries(f.entry); err != nil {
+			if err := fr.Containing(f.texts, f.entry); err != nil {
 				return nil, err
 			}
 			f.settle()
