@@ -19,18 +19,18 @@ const (
 // act does what was intended.
 func (x *execution) act() error {
 	if x.resumed {
-		if why, err := x.mayRepeat(); err != nil || why != "" {
-			if err != nil {
-				return err
-			}
+		why, err := x.mayRepeat()
+		if err != nil {
+			return err
+		}
+		if why != "" {
 			return x.unknown(why)
 		}
+		if x.problem, err = x.cfg.Problems.Problem(x.ctx, x.a.Problem); err != nil && !fault.Is(err, fault.KindNotFound) {
+			return err
+		}
 	}
-	p, err := x.cfg.Problems.Problem(x.ctx, x.a.Problem)
-	if err != nil && !fault.Is(err, fault.KindNotFound) {
-		return err
-	}
-	answer, err := x.attempt(x.request(&p))
+	answer, err := x.attempt(x.request(&x.problem))
 	if x.ctx.Err() != nil {
 		return x.ctx.Err() // whether it took place is not known: see unknown
 	}

@@ -76,7 +76,8 @@ func (e *Engine) decide(ctx context.Context, p *problem.Problem, prior []Action)
 		page = page || ends
 	}
 	if !page {
-		if !known(p, c.Policy) && now.Before(openSince(p).Add(c.Policy.Patience)) {
+		young := now.Before(patienceEnds(p, c.Policy))
+		if young && !known(p, c.Policy) {
 			return Action{}, false, nil // the analysis may find out more
 		}
 		for i := range c.Attempts {
@@ -84,6 +85,9 @@ func (e *Engine) decide(ctx context.Context, p *problem.Problem, prior []Action)
 				a.Created, a.Due = now, now
 				return a, true, nil
 			}
+		}
+		if young && len(prior) == untried(prior) {
+			return Action{}, false, nil // nobody is woken for what may heal by itself
 		}
 	}
 	a, ok := c.page(p, prior)
@@ -100,6 +104,21 @@ func ofOpening(actions []Action, p *problem.Problem) []Action {
 		}
 	}
 	return out
+}
+
+// untried counts the actions that ended before anything was done.
+func untried(actions []Action) (n int) {
+	for i := range actions {
+		if actions[i].Acted.IsZero() {
+			n++
+		}
+	}
+	return n
+}
+
+// patienceEnds is when the analysis has had the time that a policy gives it.
+func patienceEnds(p *problem.Problem, policy Policy) time.Time {
+	return openSince(p).Add(policy.Patience)
 }
 
 // known reports whether the cause is known well enough to act on it.

@@ -217,6 +217,28 @@ func TestPatience(t *testing.T) {
 	})
 }
 
+// The first analysis blames the wrong thing, or nothing: nobody is paged for what
+// heals by itself once it knows better.
+func TestTheFirstAnalysisIsWrong(t *testing.T) {
+	defined := badFlag()
+	defined.ID, defined.Type, defined.Undo = "c-defined", change.TypeFlagDefined, nil
+	for name, first := range map[string]problem.Problem{"a flag that was only defined": problemOf("p1", defined), "nothing": upstreamOutage("p1")} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m, w := newMemory(), newWorld(first)
+				right := problemOf("p1", badFlag())
+				w.events = append(w.events, right.Cause.Change.Event)
+				time.AfterFunc(20*time.Second, func() { _ = w.change("p1", func(p *problem.Problem) { p.Cause = right.Cause }) })
+				run(t, engineOf(t, m, w, shop()), 4*time.Minute)
+				got := told(t, m)
+				if len(got) == 0 || got[len(got)-1] != "undo healed" || len(w.pages) > 0 {
+					t.Errorf("actions are %v, %d pages; want the last to heal and nobody paged\n%s", got, len(w.pages), m.lines())
+				}
+			})
+		})
+	}
+}
+
 func TestApproval(t *testing.T) {
 	manual := shop()
 	manual.Policy.Approval = ApprovalManual

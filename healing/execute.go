@@ -17,6 +17,9 @@ const (
 	releaseTimeout = 5 * time.Second
 	maxBackoff     = time.Minute
 	maxTries       = 4
+	// objectedPause is between two looks at an action that rules object to
+	// while the analysis may still change.
+	objectedPause = 2 * time.Second
 	// recentSpan is how far back the safety rules look; see also once.
 	recentSpan = 24 * time.Hour
 	// historySpan and historyLimit bound the changes that are looked at for
@@ -37,6 +40,8 @@ type execution struct {
 	a  Action
 	// resumed: the action was taken up in the state it has.
 	resumed bool
+	// problem as it was when it was decided to act.
+	problem problem.Problem
 }
 
 // errLater: there is nothing to do now.
@@ -187,6 +192,7 @@ func (x *execution) begin() error {
 		}
 		return err
 	}
+	x.problem = f.Problem
 	if why := obsolete(f); why != "" {
 		return x.finish(OutcomeObsolete, byPolicy, why)
 	}
@@ -199,6 +205,9 @@ func (x *execution) begin() error {
 	a := f.Action
 	a.Objections = Object(f)
 	if left := standing(a.Objections, a.Override); len(left) > 0 {
+		if a.ApprovedBy == "" && f.Now.Before(patienceEnds(&f.Problem, a.Policy)) {
+			return x.postpone(a, left)
+		}
 		a, entry := refused(a, left, f.Now)
 		return x.save(a, entry)
 	}
@@ -212,6 +221,16 @@ func (x *execution) begin() error {
 		a.ApprovedBy = byPolicy
 	}
 	return x.reserve(f, a)
+}
+
+// postpone looks again later: the first analysis of a problem knows less than
+// the next ones, and an objection may rest on that.
+func (x *execution) postpone(a Action, objections []Objection) error {
+	a.Due, a.Reason = x.cfg.Clock().Add(objectedPause), "not yet: "+reasons(objections)
+	if err := x.save(a); err != nil {
+		return err
+	}
+	return errLater
 }
 
 // obsolete: by itself nothing is done about a problem that is over or has

@@ -353,7 +353,7 @@ func badFlag() change.Event {
 
 func badDeployment() change.Event {
 	return change.Event{ID: "c-deploy", Type: change.TypeDeploymentFinished, Kind: change.KindDeployment, Title: "checkout 2.1", Key: "checkout",
-		From: "2.0", To: "2.1", Start: start.Add(-time.Minute), Ref: production}
+		From: "2.0", To: "2.1", Start: start.Add(-time.Minute), Ref: production, Undo: &change.Undo{Kind: "webhook", URL: "https://deploy.example/rollback"}}
 }
 
 // problemOf is an open problem that a change caused.

@@ -69,6 +69,7 @@ var rules = []rule{
 	{name: "cause-known", reason: causeKnown},
 	{name: "precedes-onset", reason: precedesOnset},
 	{name: "on-causal-path", reason: onCausalPath},
+	{name: "undoable", reason: undoable},
 	{name: "irreversible", freezes: true, reason: irreversible},
 	{name: "still-current", reason: stillCurrent},
 	{name: "not-judged-bad", reason: notJudgedBad},
@@ -199,6 +200,18 @@ func pathOf(c *problem.Cause) string {
 		return c.Service
 	}
 	return strings.Join(names, " → ")
+}
+
+// undoable: Tidegate takes back what says how.
+func undoable(f *Facts) string {
+	a := &f.Action
+	if !a.Kind.Reverts() || a.Change == nil || a.Change.Undo != nil {
+		return ""
+	}
+	if command, hook := a.Attempt.Do.via(); command != nil || hook != nil {
+		return ""
+	}
+	return fmt.Sprintf("nobody said how to take %q back", a.Change.Title)
 }
 
 // irreversible: what a migration did cannot be undone by running the version

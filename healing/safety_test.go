@@ -63,6 +63,7 @@ func TestRules(t *testing.T) {
 		"came afterwards":       {rule: "precedes-onset", facts: func(f *Facts) { f.Action.Change.Start = f.Problem.Start.Add(11 * time.Second) }, reason: "came 11s after the failures began"},
 		"off the path":          {rule: "on-causal-path", facts: func(f *Facts) { f.Action.Change.Service = "billing" }, reason: "frontend → checkout"},
 		"another environment":   {rule: "on-causal-path", facts: func(f *Facts) { f.Action.Change.Environment = "staging" }, reason: "touches no service"},
+		"nobody said how":       {rule: "undoable", facts: func(f *Facts) { f.Action.Change.Undo = nil }, reason: `nobody said how to take "new-pricing on" back`},
 		"a migration":           {rule: "irreversible", facts: func(f *Facts) { f.Action.Change.Properties = map[string]string{"migration": "true"} }, reason: "marked irreversible"},
 		"past a migration":      {rule: "irreversible", blamed: badDeployment(), facts: func(f *Facts) { f.History.Crossed = []change.Event{{Title: "schema 7"}} }, reason: `past "schema 7"`},
 		"undone already":        {rule: "still-current", facts: func(f *Facts) { f.History.Undone = &change.Event{Who: "kim", Start: start} }, reason: "taken back already at 00:00:00 UTC by kim"},
@@ -104,6 +105,10 @@ func TestRules(t *testing.T) {
 			at := f.Problem.Start.Add(20 * time.Second)
 			f.Action.Change.Start = at
 			f.Problem.Evidence = &evidence.Evidence{FirstFailure: at}
+		}},
+		"a command knows how": {blamed: badDeployment(), facts: func(f *Facts) {
+			f.Action.Change.Undo = nil
+			f.Action.Attempt.Do = Do{Rollback: &Rollback{To: LastGood, Via: Via{Command: &Command{Args: []string{"deploy"}}}}}
 		}},
 		"upstream on the path":       {facts: func(f *Facts) { f.Action.Change.Service = "frontend" }},
 		"a flag that names no place": {facts: func(f *Facts) { f.Action.Change.Ref = entity.Ref{} }},
