@@ -78,3 +78,19 @@ func BenchmarkJudge(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkMerge adds up the histograms of an hour of two-second slices, which
+// is most of what reading a latency takes.
+func BenchmarkMerge(b *testing.B) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	samples := make([]Sample, 8) // more than fit into a core's cache
+	for i := range samples {
+		samples[i] = hour(Distribution, 40, rng, 1800)
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if _, err := mergeHistograms(samples[i%len(samples)].Slices); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -20,17 +20,17 @@ const maxRelative = 1 << 50
 func (w *watch) slowEvents(c, b []Slice) []events {
 	out := make([]events, 0, len(c))
 	ofCandidate, ofBaseline := newCut(0), newCut(0)
-	earlier := newPrefix(b, w.base.hist)
+	earlier := newMerged()
 	for i, next := 0, 1; i < len(c); i++ {
-		if i == next {
-			if m := earlier.upTo(i); m != nil {
-				threshold := m.quantile(w.now.quantile)
-				ofBaseline = newCut(threshold)
-				ofCandidate = newCut(w.accept.limit(w.side, threshold))
-				next *= 2
-			} else {
-				next++
-			}
+		if i > 0 && next < len(c) && b[i-1].Histogram != nil {
+			_, _ = earlier.add(b[i-1].Histogram) // was read before, without an error
+		}
+		if i == next && earlier.n > 0 {
+			threshold := earlier.quantile(w.now.quantile)
+			ofBaseline, ofCandidate = newCut(threshold), newCut(w.accept.limit(w.side, threshold))
+			next *= 2
+		} else if i == next {
+			next++
 		}
 		ch, bh := c[i].Histogram, b[i].Histogram
 		if ofBaseline.x == 0 || ch == nil || bh == nil {
@@ -43,43 +43,6 @@ func (w *watch) slowEvents(c, b []Slice) []events {
 		out = append(out, e)
 	}
 	return out
-}
-
-// prefix merges the histograms of the first slices of a window.
-type prefix struct {
-	slices []Slice
-	same   bool // all have the schema of the merged window, so that sums can go on
-	added  int
-	sum    merged
-}
-
-func newPrefix(slices []Slice, whole *merged) *prefix {
-	p := &prefix{slices: slices, same: true}
-	for i := range slices {
-		if h := slices[i].Histogram; h != nil && h.Schema != whole.schema {
-			p.same = false
-		}
-	}
-	p.sum = merged{schema: whole.schema, first: whole.first, counts: make([]float64, len(whole.counts))}
-	return p
-}
-
-// upTo returns the merged histograms before slice i, which never falls, or nil
-// when they hold nothing. Slices that were read once add up without error.
-func (p *prefix) upTo(i int) *merged {
-	if !p.same {
-		m, _ := mergeHistograms(p.slices[:i])
-		return m
-	}
-	for ; p.added < i; p.added++ {
-		if h := p.slices[p.added].Histogram; h != nil {
-			_, _ = p.sum.add(h)
-		}
-	}
-	if p.sum.n == 0 {
-		return nil
-	}
-	return &p.sum
 }
 
 // dispersion is what the counts are divided by so that they vary no more than

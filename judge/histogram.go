@@ -119,22 +119,8 @@ type merged struct {
 // mergeHistograms adds up the histograms of all slices at the coarsest schema
 // among them. It returns nil when there is not one observation.
 func mergeHistograms(slices []Slice) (*merged, error) {
-	f := frame{schema: maxSchema, low: math.MaxInt, high: math.MinInt}
-	for i := range slices {
-		if h := slices[i].Histogram; h != nil {
-			if err := h.validate(); err != nil {
-				return nil, err
-			}
-			f.include(h)
-		}
-	}
-	for f.high-f.low >= maxBuckets && f.high >= f.low {
-		f.coarsen(1)
-	}
-	m := &merged{schema: f.schema, perSlice: make([]float64, len(slices))}
-	if f.high >= f.low {
-		m.first, m.counts = f.low, make([]float64, f.high-f.low+1)
-	}
+	m := newMerged()
+	m.perSlice = make([]float64, len(slices))
 	for i := range slices {
 		if h := slices[i].Histogram; h != nil {
 			n, err := m.add(h)
@@ -150,49 +136,80 @@ func mergeHistograms(slices []Slice) (*merged, error) {
 	return m, nil
 }
 
-// frame is the coarsest schema of some histograms, and the lowest and highest
-// bucket at it; high is below low when there is none.
-type frame struct{ schema, low, high int }
+func newMerged() *merged { return &merged{schema: maxSchema} }
 
-func (f *frame) include(h *Histogram) {
-	if h.Schema < f.schema {
-		f.coarsen(f.schema - h.Schema)
-	}
-	if n := len(h.Buckets); n > 0 {
-		d := h.Schema - f.schema
-		f.low = min(f.low, bucketBelow(h.Buckets[0].Index, d))
-		f.high = max(f.high, bucketBelow(h.Buckets[n-1].Index, d))
-	}
-}
-
-func (f *frame) coarsen(by int) {
-	f.schema -= by
-	if f.high >= f.low {
-		f.low, f.high = bucketBelow(f.low, by), bucketBelow(f.high, by)
-	}
-}
-
-// add returns how many observations were added.
+// add returns how many observations were added. Each histogram is read once:
+// over a long window, waiting for the memory they lie in is most of the cost.
 func (m *merged) add(h *Histogram) (float64, error) {
+	if err := h.validate(); err != nil {
+		return 0, err
+	}
+	m.makeRoom(h)
 	d, counts, first := h.Schema-m.schema, m.counts, m.first
 	n, last := h.ZeroCount, -maxIndex-1
 	for _, b := range h.Buckets {
 		i := uint(bucketBelow(b.Index, d) - first)
-		switch {
-		case b.Index <= last || i >= uint(len(counts)):
+		if b.Index <= last || i >= uint(len(counts)) {
 			return 0, errBuckets
-		case !(b.Count >= 0 && b.Count <= math.MaxFloat64):
+		}
+		if b.Count < 0 {
 			return 0, errCount
 		}
 		last = b.Index
 		counts[i] += b.Count
 		n += b.Count
 	}
+	if !isCount(n) { // one of them was not a number
+		return 0, errCount
+	}
 	m.n += n
 	m.zero += h.ZeroCount
 	m.zeroThreshold = max(m.zeroThreshold, h.ZeroThreshold)
 	m.sum += h.Sum
 	return n, nil
+}
+
+// makeRoom lowers the schema to the histogram's and widens counts to hold its
+// buckets.
+func (m *merged) makeRoom(h *Histogram) {
+	if h.Schema < m.schema {
+		m.coarsen(m.schema - h.Schema)
+	}
+	if len(h.Buckets) == 0 {
+		return
+	}
+	for {
+		d := h.Schema - m.schema
+		low, high := bucketBelow(h.Buckets[0].Index, d), bucketBelow(h.Buckets[len(h.Buckets)-1].Index, d)
+		if len(m.counts) > 0 {
+			low, high = min(low, m.first), max(high, m.first+len(m.counts)-1)
+		}
+		switch {
+		case high-low >= maxBuckets:
+			m.coarsen(1)
+			continue
+		case high-low >= len(m.counts):
+			counts := make([]float64, high-low+1)
+			if len(m.counts) > 0 {
+				copy(counts[m.first-low:], m.counts)
+			}
+			m.first, m.counts = low, counts
+		}
+		return
+	}
+}
+
+func (m *merged) coarsen(by int) {
+	m.schema -= by
+	if len(m.counts) == 0 {
+		return
+	}
+	first, last := bucketBelow(m.first, by), bucketBelow(m.first+len(m.counts)-1, by)
+	counts := make([]float64, last-first+1)
+	for i, c := range m.counts {
+		counts[bucketBelow(m.first+i, by)-first] += c
+	}
+	m.first, m.counts = first, counts
 }
 
 // upper returns the upper bound of counts[i].
