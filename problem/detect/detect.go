@@ -239,7 +239,7 @@ func (d *Detector) take(ob *Observation, at time.Time) {
 			}
 			return
 		}
-		o = d.add(newOperation(key, at))
+		o = d.add(newOperation(key))
 	}
 	o.take(ob, at)
 	d.services[key.service][0].take(ob, at)
@@ -250,7 +250,7 @@ func (d *Detector) add(o *operation) *operation {
 	key := o.place()
 	d.operations[key] = o
 	if len(d.services[key.service]) == 0 && key.operation != "" {
-		d.add(newOperation(place{key.service, ""}, o.First))
+		d.add(newOperation(place{key.service, ""}))
 	}
 	d.services[key.service] = append(d.services[key.service], o)
 	return o
@@ -260,6 +260,14 @@ func (d *Detector) add(o *operation) *operation {
 func (d *Detector) threshold(step time.Duration) float64 {
 	slots := d.opts.FalseAlarmEvery.Seconds() / step.Seconds()
 	return math.Log(max(1, slots)) + math.Log(float64(tests*max(1, len(d.operations))))
+}
+
+// Last returns the end of the last slot of operations that was observed, also
+// before a restart; zero when there was none.
+func (d *Detector) Last() time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.last
 }
 
 // Open returns the events that last.

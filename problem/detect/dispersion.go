@@ -19,6 +19,10 @@ const (
 	guessedPhi       = 1.5
 	guessedPhiWeight = 5.0 // blocks
 	phiMemory        = 400 // blocks
+	// mostSurprise is how far beyond the present estimate a block may be for
+	// it to count whole: the first slot of an incident is no dispersion, and
+	// what bursts again and again gets there all the same.
+	mostSurprise = 9
 )
 
 // observe adds what one slot had more than expected, and the variance that it
@@ -36,7 +40,7 @@ func (d *dispersion) observe(residual, variance float64) {
 		// A block in which less than one event is expected says little.
 		w := min(1, d.variance[k])
 		keep := 1 - w/phiMemory
-		d.Sum[k] = d.Sum[k]*keep + w*d.residual[k]*d.residual[k]/d.variance[k]
+		d.Sum[k] = d.Sum[k]*keep + w*min(d.residual[k]*d.residual[k]/d.variance[k], mostSurprise*d.at(k))
 		d.Weight[k] = d.Weight[k]*keep + w
 		d.residual[k], d.variance[k], d.n[k] = 0, 0, 0
 	}
@@ -46,7 +50,11 @@ func (d *dispersion) observe(residual, variance float64) {
 func (d *dispersion) phi() float64 {
 	phi := 1.0
 	for k := range scales {
-		phi = max(phi, (guessedPhi*guessedPhiWeight+d.Sum[k])/(guessedPhiWeight+d.Weight[k]))
+		phi = max(phi, d.at(k))
 	}
 	return phi
+}
+
+func (d *dispersion) at(k int) float64 {
+	return (guessedPhi*guessedPhiWeight + d.Sum[k]) / (guessedPhiWeight + d.Weight[k])
 }

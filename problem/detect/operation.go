@@ -46,13 +46,13 @@ const (
 type operation struct {
 	Service, Environment, Operation string
 
-	First, Seen time.Time // the first and the last request
-	Busy        time.Duration
-	Errors      share
-	Latency     latencies
-	Median      season // of the logarithm of the median
-	Traffic     traffic
-	Tests       [tests]test
+	Seen    time.Time     // the last request
+	Busy    time.Duration // slots with a request
+	Errors  share
+	Latency latencies
+	Median  season // of the logarithm of the median
+	Traffic traffic
+	Tests   [tests]test
 
 	slotRequests, slotFailed float64
 	slotLatency              []*judge.Histogram
@@ -64,7 +64,8 @@ type share struct{ Bad, Total float64 }
 // traffic is the usual number of requests per second.
 type traffic struct {
 	Level, Weight float64 // freed of the season
-	Season        season  // of its logarithm
+	Learned       time.Duration
+	Season        season // of its logarithm
 }
 
 // test is the state of one test.
@@ -75,8 +76,8 @@ type test struct {
 	evidence evidence
 }
 
-func newOperation(p place, first time.Time) *operation {
-	o := &operation{Service: p.name, Environment: p.environment, Operation: p.operation, First: first}
+func newOperation(p place) *operation {
+	o := &operation{Service: p.name, Environment: p.environment, Operation: p.operation}
 	o.Traffic.Season.Log = true
 	return o
 }
@@ -178,6 +179,7 @@ func (tr *traffic) learn(at time.Time, requests float64, step time.Duration) {
 	if seasonal {
 		memory = seasonalMemory
 	}
+	tr.Learned += step
 	keep := forgetting(step, memory)
 	tr.Level = tr.Level*keep + (1-keep)*requests/step.Seconds()*math.Exp(-d)
 	tr.Weight = tr.Weight*keep + (1 - keep)

@@ -52,10 +52,10 @@ const (
 	// hourly is by how much a value must be unusual for its hour to be unusual
 	// at all, beside Options.SeriesAlarmEvery; far is where the hour suffices.
 	hourly = 1.0 / 3
-	far    = 100_000
+	far    = 1000
 	// leastDeviation is the least scale of the tails of deviations, as a part
 	// of that of the values: hours of few and whole numbers may look alike.
-	leastDeviation = 0.5
+	leastDeviation = 0.1
 	// recurring is how much odd time of a week is how it is.
 	recurring = 12 * time.Hour
 	// missing is after how many values that are not there there is no data.
@@ -97,7 +97,7 @@ func (d *Detector) ObserveSeries(is Series, at time.Time, step time.Duration, va
 		if len(d.series) >= d.opts.MaxSeries {
 			return nil
 		}
-		s = &series{First: at}
+		s = &series{First: at, Before: math.NaN()}
 		d.series[is.Name] = s
 	}
 	if !at.After(s.Last) {
@@ -143,10 +143,6 @@ func (v *sample) judge() {
 		return
 	}
 	v.Missing = 0
-	if d := math.Abs(v.value - v.Before); d > 0 && (d < v.Grain || v.Grain == 0) && v.Before == v.Before {
-		v.Grain = d
-	}
-	v.Before = v.value
 	if v.Open != nil && v.Open.Signal == problem.SignalNoData {
 		v.end(v.at, "There is data again.")
 	}
@@ -159,6 +155,10 @@ func (v *sample) judge() {
 		v.raise()
 	}
 	v.keep(odd)
+	if d := math.Abs(v.value - v.Before); d > 0 && (d < v.Grain || v.Grain == 0) {
+		v.Grain = d
+	}
+	v.Before = v.value
 }
 
 // usual is what the series does at this time.
@@ -272,14 +272,15 @@ func (v *sample) quiet() time.Duration {
 	return max(q, min(v.Normal.Sub(v.Open.Start)/4, v.opts.Accept))
 }
 
-// accept makes the values since the event began part of the norm. They are as
-// large a part of the week as the tail is of all values.
+// accept makes the values since the event began part of the norm; its season
+// is learned anew. They are as large a part of the week as the tail is of all
+// values, so neither they nor what was usual before is odd from now on.
 func (v *sample) accept() {
 	size := max(len(v.Values.Values), minValues)
 	for _, x := range v.New.Values {
 		v.Values.add(x, size)
 	}
-	v.Deviations = tails{}
+	v.Deviations, v.Season = tails{}, season{}
 	v.Odd = time.Time{}
 }
 

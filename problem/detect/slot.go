@@ -34,6 +34,10 @@ type slot struct {
 
 func (s *slot) step() time.Duration { return s.end.Sub(s.start) }
 
+// perSlot is what one slot may give, so that with no evidence but for one
+// alternative it takes more than so many.
+func (s *slot) perSlot(slots float64) float64 { return (s.threshold + math.Log(alternatives)) / slots }
+
 // judge runs all tests of an operation and learns. Where shown, another event
 // tells the same: none is raised.
 func (s *slot) judge(o *operation, shown [tests]bool) {
@@ -62,9 +66,9 @@ func (s *slot) judgeErrors(o *operation, shown bool) {
 		bad: bad, total: total, usual: usual, limit: limit,
 		llr:  shareRatios(bad, total, limit, phi),
 		back: func(recent float64) float64 { return shareBack(bad, total, limit, recent, phi) },
-		cap:  s.threshold / shareSlots,
+		cap:  s.perSlot(shareSlots),
 	})
-	if s.learns(t) {
+	if s.learns(t, shown) {
 		t.Dispersion.observe(bad-usual*total, total*usual*(1-usual))
 		o.Errors.learn(bad, total, s.step())
 	}
@@ -90,9 +94,9 @@ func (s *slot) judgeLatency(o *operation, shown [tests]bool) {
 			bad: bad, total: total, usual: slow.expected, limit: slow.limit,
 			llr:  shareRatios(bad, total, slow.limit, phi),
 			back: func(recent float64) float64 { return shareBack(bad, total, slow.limit, recent, phi) },
-			cap:  s.threshold / shareSlots,
+			cap:  s.perSlot(shareSlots),
 		})
-		if !s.learns(t) {
+		if !s.learns(t, shown[id]) {
 			learn = false
 			continue
 		}
@@ -122,31 +126,32 @@ func (s *slot) learnLatency(o *operation, move int) {
 func (s *slot) judgeTraffic(o *operation, shown [tests]bool) {
 	drop, surge := &o.Tests[testDrop], &o.Tests[testSurge]
 	expected, got := o.Traffic.expected(s.end)*s.seconds, o.slotRequests
-	if s.end.Sub(o.First) >= s.opts.TrafficWarmup && expected > 0 {
+	if o.Traffic.Learned >= s.opts.TrafficWarmup && expected > 0 {
 		phi := drop.Dispersion.phi()
 		least, largest := dropTo*expected, surgeTo*expected
 		s.weigh(o, testDrop, shown[testDrop], reading{
 			bad: max(0, expected-got), total: got, usual: expected / s.seconds, limit: least,
 			llr:  rateRatios(got, least, phi, &dropSteps),
-			back: func(recent float64) float64 { return rateBack(got, least, recent, phi) },
-			cap:  s.threshold / trafficSlots,
+			back: func(recent float64) float64 { return rateBack(got, least, (min(recent, 0.7*least)+least)/2, phi) },
+			cap:  s.perSlot(trafficSlots),
 		})
 		s.weigh(o, testSurge, shown[testSurge], reading{
 			bad: max(0, got-expected), total: got, usual: expected / s.seconds, limit: largest,
 			llr:  rateRatios(got, largest, phi, &surgeSteps),
-			back: func(recent float64) float64 { return rateBack(got, largest, recent, phi) },
-			cap:  s.threshold / trafficSlots,
+			back: func(recent float64) float64 { return rateBack(got, largest, (max(recent, 1.5*largest)+largest)/2, phi) },
+			cap:  s.perSlot(trafficSlots),
 		})
 	}
-	if s.learns(drop) && s.learns(surge) {
+	if s.learns(drop, shown[testDrop]) && s.learns(surge, shown[testSurge]) {
 		drop.Dispersion.observe(got-expected, expected)
 		o.Traffic.learn(s.end, got, s.step())
 	}
 }
 
-// learns reports whether the slot may be taken as usual.
-func (s *slot) learns(t *test) bool {
-	return t.Open == nil && t.evidence.value() < math.Exp(s.threshold/2)
+// learns reports whether the slot may be taken as usual: nothing is wrong, nor
+// as suspicious as a single bad slot makes it.
+func (s *slot) learns(t *test, shown bool) bool {
+	return t.Open == nil && !shown && t.evidence.value() < math.Exp(s.threshold/4)
 }
 
 // reading is one slot as a test sees it.
@@ -175,11 +180,7 @@ func shareBack(bad, total, limit, recent, phi float64) float64 {
 }
 
 // rateBack is for counts.
-func rateBack(count, limit, recent, phi float64) float64 {
-	half := (recent + limit) / 2
-	if half <= 0 || limit <= 0 {
-		return 0
-	}
+func rateBack(count, limit, half, phi float64) float64 {
 	return (count*math.Log(limit/half) - (limit - half)) / phi
 }
 
