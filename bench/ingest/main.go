@@ -69,7 +69,7 @@ func run(ctx context.Context, o options) error {
 	}
 	if o.short {
 		o.runs, o.collector = 1, "none"
-		o.spans, o.points, o.logs = min(o.spans, 150_000), min(o.points, 50_000), min(o.logs, 50_000)
+		o.spans, o.points, o.logs = min(o.spans, 65_536), min(o.points, 50_000), min(o.logs, 50_000)
 	}
 	work, err := os.MkdirTemp("", "tidegate-bench-ingest")
 	if err != nil {

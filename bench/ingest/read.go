@@ -98,8 +98,12 @@ func (b *bench) reads(ctx context.Context, api *client, ids [][16]byte) error {
 // percentile.
 func (b *bench) latencies(what string, do func() error) error {
 	var took []time.Duration
+	enough := 200
+	if b.short {
+		enough = 20
+	}
 	begin := time.Now()
-	for len(took) < 200 && (len(took) < 20 || time.Since(begin) < 5*time.Second) {
+	for len(took) < enough && (len(took) < 5 || time.Since(begin) < 5*time.Second) {
 		start := time.Now()
 		if err := do(); err != nil {
 			return fmt.Errorf("%s: %w", what, err)

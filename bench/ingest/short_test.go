@@ -16,7 +16,7 @@ func TestShort(t *testing.T) {
 		t.Skip("takes half a minute")
 	}
 	t.Chdir("../..")
-	o := options{short: true, spans: 150_000, points: 50_000, logs: 50_000, senders: 4, core: -1, protocol: "http", tidegate: os.Getenv("TIDEGATE_BIN")}
+	o := options{short: true, spans: 65_536, points: 50_000, logs: 50_000, senders: 4, core: -1, protocol: "http", tidegate: os.Getenv("TIDEGATE_BIN")}
 	if _, err := exec.LookPath("go"); err != nil && o.tidegate == "" {
 		t.Skip("no Go to build the binary with")
 	}
