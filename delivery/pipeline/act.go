@@ -49,6 +49,7 @@ func (x *execution) act(ctx context.Context, i int) (wait, error) {
 	case run.State == StatePending:
 		key := x.key(def.Name, run.Tries+1)
 		if err := x.record(ctx, func(r *Release) {
+			r.State, r.Current().State, r.Waiting = StateRunning, StateRunning, ""
 			a := &r.Current().Actions[i]
 			a.State, a.Tries, a.Key, a.NotBefore = StateRunning, run.Tries+1, key, time.Time{}
 			a.Started, a.Error, a.Message = now.UTC(), "", ""

@@ -223,5 +223,9 @@ func (r *Release) waitingApproval(stage, action string) (string, error) {
 				stage, r.Number, r.Pipeline, decided(Decision{Approval: *a.Approval}).text)
 		}
 	}
-	return "", fault.Conflict("stage %s of release %d of %s is not waiting for an approval: it is %s", stage, r.Number, r.Pipeline, st.State)
+	how := string(st.State)
+	if i == r.Stage && r.Waiting != "" {
+		how += " (" + r.Waiting + ")"
+	}
+	return "", fault.Conflict("stage %s of release %d of %s is not waiting for an approval: it is %s", stage, r.Number, r.Pipeline, how)
 }

@@ -16,7 +16,7 @@ import (
 const (
 	takenPoll    = 10 * time.Second
 	decisionPoll = 30 * time.Second
-	freezePoll   = 15 * time.Minute
+	freezePoll   = time.Minute
 )
 
 // step does the next thing. more is false when the release is finished or has
@@ -194,11 +194,6 @@ func (x *execution) actions(ctx context.Context) (more bool, err error) {
 	from, to := x.next(def)
 	if from == len(def.Actions) {
 		return true, x.record(ctx, func(r *Release) { r.Current().Outcome = StateSucceeded })
-	}
-	if x.r.State == StateWaiting { // it goes on
-		if err := x.record(ctx, func(r *Release) { r.State, r.Current().State, r.Waiting = StateRunning, StateRunning, "" }); err != nil {
-			return false, err
-		}
 	}
 	waits := make([]wait, to-from)
 	errs := make([]error, to-from)
