@@ -18,16 +18,15 @@ import (
 // process is a server under test: a process of its own, bound to one core
 // where the machine has taskset, measured from outside.
 type process struct {
-	name           string
-	cmd            *exec.Cmd
-	done           chan struct{}
-	output         *bytes.Buffer
-	grpc, http     string // OTLP
-	api            string // of Tidegate
-	dir            string // its data
-	argv           []string
-	ready          func(*process) error
-	stoppedCleanly bool
+	name       string
+	cmd        *exec.Cmd
+	done       chan struct{}
+	output     *bytes.Buffer
+	grpc, http string // OTLP
+	api        string // of Tidegate
+	dir        string // its data
+	argv       []string
+	ready      func(*process) error
 }
 
 // spawn starts the process and waits until it is ready.

@@ -93,7 +93,7 @@ func TestWhatIsNoColumnStaysAsItIs(t *testing.T) {
 	}
 	for name, request := range map[string][]byte{
 		"text":             []byte("no protobuf"),
-		"overlong varint":  {9<<3 | 0, 0x80, 0x00},
+		"overlong varint":  {9 << 3, 0x80, 0x00},
 		"overlong tag":     {9<<3 | 0x80, 0x00, 1},
 		"overlong length":  {5<<3 | 2, 0x81, 0x00, 'x'},
 		"group":            {9<<3 | 3, 9<<3 | 4},
