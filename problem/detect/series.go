@@ -272,15 +272,15 @@ func (v *sample) quiet() time.Duration {
 	return max(q, min(v.Normal.Sub(v.Open.Start)/4, v.opts.Accept))
 }
 
-// accept makes the values since the event began part of the norm; its season
-// is learned anew. They are as large a part of the week as the tail is of all
-// values, so neither they nor what was usual before is odd from now on.
+// accept makes the values since the event began part of the norm: they are as
+// large a part of the week as the tail is of all values. What is usual for the
+// hour follows more slowly, so how far from it is too far is learned anew.
 func (v *sample) accept() {
 	size := max(len(v.Values.Values), minValues)
 	for _, x := range v.New.Values {
 		v.Values.add(x, size)
 	}
-	v.Deviations, v.Season = tails{}, season{}
+	v.Deviations = tails{}
 	v.Odd = time.Time{}
 }
 
