@@ -163,6 +163,9 @@ func mannWhitney(experiment, control []float64) int {
 	if len(experiment) < 2 || len(control) < 2 {
 		return 0
 	}
+	if straddlesZero(experiment, control, kayentaConfidence) {
+		return 0 // and so does the band
+	}
 	low, high, estimate := shift(experiment, control, kayentaConfidence)
 	band := math.Abs(kayentaTolerance * estimate)
 	switch {
@@ -184,10 +187,34 @@ func shift(experiment, control []float64, confidence float64) (low, high, estima
 		}
 	}
 	slices.Sort(diffs)
+	k := endRank(experiment, control, confidence)
+	return diffs[k-1], diffs[len(diffs)-k], percentile(diffs, 0.5)
+}
+
+// endRank is which of the differences, counted from either end, is an end of
+// the interval.
+func endRank(experiment, control []float64, confidence float64) int {
 	n, m := float64(len(experiment)), float64(len(control))
 	z := math.Sqrt2 * math.Erfinv(confidence)
-	k := max(1, int(math.Ceil(n*m/2-z*math.Sqrt(n*m*(n+m+1)/12)-0.5)))
-	return diffs[k-1], diffs[len(diffs)-k], percentile(diffs, 0.5)
+	return max(1, int(math.Ceil(n*m/2-z*math.Sqrt(n*m*(n+m+1)/12)-0.5)))
+}
+
+// straddlesZero reports whether the interval of the shift does, without sorting
+// the differences: that is most of what Kayenta's rule takes.
+func straddlesZero(experiment, control []float64, confidence float64) bool {
+	notAbove, notBelow := 0, 0
+	for _, e := range experiment {
+		for _, c := range control {
+			if e <= c {
+				notAbove++
+			}
+			if e >= c {
+				notBelow++
+			}
+		}
+	}
+	k := endRank(experiment, control, confidence)
+	return notAbove >= k && notBelow >= k
 }
 
 // Limits somebody would write for Argo or Flagger after five runs: a fifth

@@ -104,11 +104,11 @@ func (s *service) histogram(requests, factor float64) *judge.Histogram {
 
 // appendShares works out what part of the requests falls into each bucket.
 func (w world) appendShares(shares []float64, factor float64) []float64 {
-	below := 0.0
+	below, shift := 0.0, math.Log(factor)
 	for i := firstBucket; i <= lastBucket; i++ {
 		cdf := 1.0
 		if i < lastBucket {
-			cdf = w.cdf(math.Exp2(float64(i)/(1<<schema)) / factor)
+			cdf = w.logCDF(float64(i)*(math.Ln2/(1<<schema)) - shift)
 		}
 		shares = append(shares, cdf-below)
 		below = cdf
@@ -117,13 +117,18 @@ func (w world) appendShares(shares []float64, factor float64) []float64 {
 }
 
 // cdf of the latencies in a healthy service.
-func (w world) cdf(x float64) float64 {
-	p := normalCDF(math.Log(x/median) / sigma)
+func (w world) cdf(x float64) float64 { return w.logCDF(math.Log(x)) }
+
+// logCDF is that of their logarithms.
+func (w world) logCDF(y float64) float64 {
+	p := normalCDF((y - logMedian) / sigma)
 	if w.bimodal {
-		return (1-slowShare)*p + slowShare*normalCDF(math.Log(x/(median*slowFactor))/(sigma/5))
+		return (1-slowShare)*p + slowShare*normalCDF((y-logSlow)/(sigma/5))
 	}
 	return p
 }
+
+var logMedian, logSlow = math.Log(median), math.Log(median * slowFactor)
 
 func normalCDF(z float64) float64 { return math.Erfc(-z/math.Sqrt2) / 2 }
 
