@@ -122,7 +122,7 @@ func (l *Log) recorded(ctx context.Context, e Event) (Event, error) {
 // complete fills in what the sender left out and checks the rest.
 func (l *Log) complete(ctx context.Context, e Event) (Event, error) {
 	now := l.now().UTC()
-	e.Received = now
+	e.Received, e.Placement = now, nil // found here, whatever was sent
 	if e.Start.IsZero() {
 		e.Start = now
 	}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/tidegate-io/tidegate/entity"
-	"github.com/tidegate-io/tidegate/fault"
 )
 
 // PlacementState says whether the entities of a selector have been found.
@@ -136,11 +135,4 @@ func (l *Log) placeNow(e Event, known []entity.Entity) (_ Event, ok bool) {
 	}
 	e.Placement = &p
 	return e, true
-}
-
-func (p *Placement) validate() error {
-	if p != nil {
-		return fault.InvalidField("placement", "is found by the server, not sent")
-	}
-	return nil
 }

@@ -56,8 +56,20 @@ type Entity struct {
 	ID   string `json:"id" doc:"stable id, for example SERVICE-checkout"`
 	Type Type   `json:"type"`
 	Ref
-	// Tags are the resource attributes worth selecting by.
+	// Name is the display name that a naming rule gave; see DisplayName.
+	Name string `json:"name,omitempty"`
+	// Tags are the resource attributes worth selecting by, and those that tag
+	// rules gave.
 	Tags map[string]string `json:"tags,omitempty"`
+}
+
+// DisplayName is how the entity is shown: the name that a rule gave it, or that
+// of its service.
+func (e Entity) DisplayName() string {
+	if e.Name != "" {
+		return e.Name
+	}
+	return e.Service
 }
 
 // TagList returns the tags as sorted "key:value" strings.

@@ -136,10 +136,18 @@ func (c *criterion) compare(got string) bool {
 	})
 }
 
+// environmentVariable begins the attributes that carry the environment
+// variables of a process (OpenTelemetry semantic conventions).
+const environmentVariable = "process.environment_variable."
+
 // tagValue looks a tag up; the names of the Ref's fields work as tags too,
-// because senders do not know which attributes became fields.
+// because senders do not know which attributes became fields, and so do the
+// bare names of environment variables, which Dynatrace makes tags of.
 func (e Entity) tagValue(key string) (string, bool) {
 	if v, ok := e.Tags[key]; ok {
+		return v, true
+	}
+	if v, ok := e.Tags[environmentVariable+key]; ok {
 		return v, true
 	}
 	switch key {
