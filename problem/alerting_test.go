@@ -185,6 +185,28 @@ func TestAChannelThatIsGone(t *testing.T) {
 	})
 }
 
+// What was told of one problem is not told again of that which it became part of.
+func TestAlertsOfAMergedProblem(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := alerting(t, problem.Profile{Delay: 30 * time.Second, Services: []string{"ads", "frontend"}})
+		w.observe(event("a", "cart")) // of no interest
+		time.Sleep(time.Second)
+		w.observe(event("b", "ads"))
+		time.Sleep(40 * time.Second)
+		w.observe(event("c", "frontend")) // connects them
+		numbers(t, []int{1}, w.open())
+		time.Sleep(time.Minute)
+		if d := cmp.Diff([]string{"room: P-2 open: Errors in ads"}, w.sent()); d != "" {
+			t.Error(d)
+		}
+		w.observe(ended(event("a", "cart")), ended(event("b", "ads")), ended(event("c", "frontend")))
+		time.Sleep(time.Second)
+		if got := w.sent(); len(got) != 2 || !strings.HasPrefix(got[1], "room: P-1 over") {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
 func TestProfilesMatch(t *testing.T) {
 	for name, c := range map[string]struct {
 		p   problem.Profile

@@ -206,15 +206,15 @@ func (m *memory) Due(_ context.Context, now time.Time, _ int) (out []string, _ e
 type recorder struct {
 	mu     sync.Mutex
 	events []change.Event
-	before func() error // fails instead of storing
-	after  func() error // fails although it is stored
+	before func(change.Event) error // fails instead of storing
+	after  func(change.Event) error // fails although it is stored
 }
 
 func (r *recorder) Record(_ context.Context, e change.Event) (change.Event, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.before != nil {
-		if err := r.before(); err != nil {
+		if err := r.before(e); err != nil {
 			return e, err
 		}
 	}
@@ -231,7 +231,7 @@ func (r *recorder) Record(_ context.Context, e change.Event) (change.Event, erro
 	}
 	r.events = append(r.events, e)
 	if r.after != nil {
-		return e, r.after()
+		return e, r.after(e)
 	}
 	return e, nil
 }

@@ -116,6 +116,33 @@ func TestCloseInTime(t *testing.T) {
 	})
 }
 
+// An event that is reported late does not tie together what began hours apart.
+func TestWhatIsConnectedLate(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t, func(c *problem.Config) { c.Rules.Stale = 10 * time.Hour })
+		w.observe(event("a", "cart"))
+		time.Sleep(95 * time.Minute)
+		numbers(t, []int{2}, w.observe(event("b", "checkout")))
+		late := event("c", "redis")
+		late.Start = time.Now().Add(-8 * time.Minute)
+		w.observe(late)
+		numbers(t, []int{1, 2}, w.open())
+	})
+}
+
+func TestAnEventKeepsItsOnset(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.observe(event("a", "payment"))
+		first := w.problem("P-1").Events[0]
+		time.Sleep(time.Minute)
+		w.observe(event("a", "payment")) // its source has forgotten when it began
+		if got := w.problem("P-1").Events[0]; got.Start != first.Start || got.Detected != first.Detected || got.Seen != time.Now().UTC() {
+			t.Errorf("began %v, detected %v, seen %v", got.Start, got.Detected, got.Seen)
+		}
+	})
+}
+
 func TestTheSameGroupIsOneProblem(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWorld(t, nil)
@@ -556,6 +583,23 @@ func TestTheSameCauseIsOneProblem(t *testing.T) {
 		if p := w.problem("P-4"); p.MergedInto != w.problem("P-1").ID {
 			t.Errorf("%+v", p)
 		}
+	})
+}
+
+// One place may fail for two reasons.
+func TestTwoCausesAtOnePlace(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t, func(c *problem.Config) {
+			c.Explainer = explainer(func(p problem.Problem) (problem.Cause, error) {
+				cause := blame("infra", "")
+				cause.Exception = p.Events[0].Title
+				return cause, nil
+			})
+		})
+		defer w.run()()
+		w.observe(event("a", "ads"), event("b", "bank"))
+		time.Sleep(10 * time.Second)
+		numbers(t, []int{1, 2}, w.open())
 	})
 }
 
