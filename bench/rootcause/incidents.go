@@ -48,14 +48,14 @@ func answerIncidents(ctx context.Context, o options) ([]incidentLine, error) {
 
 // answer asks the engine as the product does: gather, then find.
 func (i *incident) answer(ctx context.Context, o options) (incidentLine, error) {
+	o.perturb.incident(i)
 	r := cause.Readers{Traces: i, Logs: i, Changes: i, Series: i, Graph: i}
-	gathered, _, err := cause.Gather(ctx, r, []problem.Event{i.symptom}, i.now)
+	in, _, err := cause.Gather(ctx, r, []problem.Event{i.symptom}, i.now)
 	if err != nil {
 		return incidentLine{}, err
 	}
-	in := input{gathered}
-	in.leaveOut(o.without)
-	c := cause.Find(in.Input)
+	leaveOut(&in, o.without)
+	c := cause.Find(in)
 	if o.explain {
 		explain(os.Stdout, i.name, c)
 	}
@@ -66,7 +66,7 @@ func (i *incident) answer(ctx context.Context, o options) (incidentLine, error) 
 	if len(c.Ranking) > 0 {
 		l.First = c.Ranking[0].Service
 	}
-	l.BlastRadius = i.blastRadius(in.Input, l.First)
+	l.BlastRadius = i.blastRadius(in, l.First)
 	return l, nil
 }
 

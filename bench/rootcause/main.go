@@ -21,6 +21,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"time"
 )
@@ -33,10 +34,14 @@ func main() {
 	data := flag.String("data", "", "the folder with the set's cases")
 	out := flag.String("out", "", "the file to write, one JSON line a case")
 	scored := flag.Bool("score", false, "compare the answers with the labels afterwards")
-	without := flag.String("without", "", "leave kinds of evidence out, to see what each is worth: series, calls, failures, logs, diffs, words, annotations (with commas)")
+	without := flag.String("without", "", "leave kinds of evidence out, to see what each is worth: series, history, calls, failures, logs, diffs, annotations (with commas)")
+	noise := flag.Float64("noise", 0, "spoil each value by a factor with this standard deviation")
+	drop := flag.Float64("drop", 0, "lose this share of the log lines, traces and series (rootcausebench only)")
+	seed := flag.Uint64("seed", 1, "of -noise and -drop")
 	explain := flag.Bool("explain", false, "print each answer with its findings")
 	flag.Parse()
-	if err := run(options{set: *set, data: *data, out: *out, score: *scored, explain: *explain, without: parts(*without)}); err != nil {
+	if err := run(options{set: *set, data: *data, out: *out, score: *scored, explain: *explain, without: parts(*without),
+		perturb: &perturbation{noise: *noise, drop: *drop, rnd: rand.New(rand.NewPCG(*seed, 0))}}); err != nil {
 		fmt.Fprintln(os.Stderr, "bench/rootcause:", err)
 		os.Exit(1)
 	}
@@ -46,6 +51,7 @@ type options struct {
 	set, data, out string
 	score, explain bool
 	without        map[string]bool
+	perturb        *perturbation
 }
 
 func run(o options) error {

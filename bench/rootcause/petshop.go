@@ -47,7 +47,7 @@ type table struct {
 
 type column struct {
 	node, metric, statistic string
-	values                  []float64 // NaN where there is none
+	values                  []float64
 	there                   []bool
 }
 
@@ -62,8 +62,9 @@ func answerPetshop(ctx context.Context, o options) ([]petshopLine, error) {
 			return nil, err
 		}
 		in := c.input()
-		in.leaveOut(o.without)
-		answer := cause.Find(in.Input)
+		in.Series = o.perturb.series(in.Series, c.target.Node)
+		leaveOut(&in, o.without)
+		answer := cause.Find(in)
 		l := petshopLine{Case: c.name, Ranking: []string{}}
 		for _, s := range answer.Ranking {
 			l.Ranking = append(l.Ranking, s.Service)
@@ -184,8 +185,8 @@ func (t table) rows(keep func(int) bool) table {
 }
 
 // input turns the tables into series, and the complaint into a symptom.
-func (c petshopCase) input() input {
-	in := input{Input: cause.Input{Calls: c.calls}}
+func (c petshopCase) input() cause.Input {
+	in := cause.Input{Calls: c.calls}
 	history := map[[3]string][]float64{}
 	for _, col := range c.past.columns {
 		for r, ok := range col.there {

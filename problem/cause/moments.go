@@ -61,12 +61,26 @@ func (w *world) moments(chain map[int]bool) []moment {
 	slices.SortStableFunc(out, func(a, b moment) int {
 		return cmp.Or(a.end.Compare(b.end), a.start.Compare(b.start), cmp.Compare(a.text, b.text))
 	})
-	left := 1.0
-	for i := range out {
-		out[i].weight = left * out[i].real
-		left *= 1 - out[i].real
-	}
+	weighMoments(out)
 	return out
+}
+
+// weighMoments gives each moment the probability that it is the first that is
+// real. What began in the same interval is not several observations: a process
+// that starts moves all its series at once. The most telling stands for all.
+func weighMoments(ms []moment) {
+	left := 1.0
+	for i := 0; i < len(ms); {
+		most, next := i, i
+		for ; next < len(ms) && ms[next].start.Equal(ms[i].start) && ms[next].end.Equal(ms[i].end); next++ {
+			if ms[next].real > ms[most].real {
+				most = next
+			}
+		}
+		ms[most].weight = left * ms[most].real
+		left *= 1 - ms[most].real
+		i = next
+	}
 }
 
 // realness is the probability that a shift belongs to the problem. Failures and

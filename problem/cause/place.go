@@ -327,6 +327,9 @@ func (w *world) ordered(score []suspect) {
 			first = t
 		}
 	}
+	if first.m == nil {
+		return
+	}
 	for i, n := range w.nodes {
 		if t, ok := n.clear(); ok && t.m != first.m {
 			slots := float64(t.s.start.Sub(first.s.start)) / float64(max(t.m.Step, first.m.Step))
