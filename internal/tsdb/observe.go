@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
@@ -51,7 +52,7 @@ func (d *DB) Observe(ctx context.Context, from, to time.Time) ([]detect.Observat
 
 // servingSpans select the durations, which tell the counts as well.
 var servingSpans = []*labels.Matcher{
-	labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, telemetry.MetricDuration),
+	labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, telemetry.MetricDuration),
 	labels.MustNewMatcher(labels.MatchRegexp, telemetry.LabelKind, telemetry.LabelKindServer+"|"+telemetry.LabelKindConsumer),
 }
 
