@@ -304,11 +304,7 @@ func (e *Engine) byHand(ctx context.Context, p *problem.Problem, name, who strin
 	if err != nil {
 		return Action{}, nil, err
 	}
-	if f.Stop, err = e.cfg.Store.Stop(ctx); err != nil {
-		return Action{}, nil, err
-	}
-	f.Recent, err = e.recent(ctx, &f.Action)
-	return f.Action, f, err
+	return f.Action, f, nil
 }
 
 // optionOf finds the attempt that a name stands for, with the policy of the
