@@ -112,6 +112,11 @@ func (m measured) golden(ctx context.Context, q cause.SeriesQuery, where string)
 	}
 	var out []cause.Series
 	for _, p := range b.places {
+		for i := range p.failures {
+			if math.IsNaN(p.failures[i]) && !math.IsNaN(p.requests[i]) {
+				p.failures[i] = 0 // a status that never occurred has no series
+			}
+		}
 		mean := make([]float64, len(p.count))
 		for i := range mean {
 			mean[i] = p.seconds[i] / p.count[i] // NaN where there was none
@@ -142,14 +147,29 @@ func (b *byPlace) of(labels map[string]string, q cause.SeriesQuery) *golden {
 		}
 	}
 	n := int(q.To.Sub(q.From) / q.Step)
-	p := &golden{ref: ref, requests: make([]float64, n), failures: make([]float64, n), count: make([]float64, n), seconds: make([]float64, n)}
+	p := &golden{ref: ref, requests: blank(n), failures: blank(n), count: blank(n), seconds: blank(n)}
 	b.places = append(b.places, p)
 	return p
 }
 
+func blank(n int) []float64 {
+	out := make([]float64, n)
+	for i := range out {
+		out[i] = math.NaN()
+	}
+	return out
+}
+
+// add adds what is known.
 func add(into, values []float64) {
 	for i, v := range values {
-		into[i] += v
+		switch {
+		case math.IsNaN(v):
+		case math.IsNaN(into[i]):
+			into[i] = v
+		default:
+			into[i] += v
+		}
 	}
 }
 

@@ -10,8 +10,9 @@ import (
 
 // Stepped is one series in steps of time. Exactly one of its parts is set: of
 // a counter how much it grew in each step, of a gauge its last value, of a
-// native histogram how many observations there were and their sum. A step
-// without a sample is NaN in Last and 0 in the others.
+// native histogram how many observations there were and their sum. A step is
+// NaN where there is nothing to say: in Last without a sample, in the others
+// before the series' first sample and after its last.
 type Stepped struct {
 	Labels   map[string]string
 	Increase []float64
@@ -64,8 +65,33 @@ func (s steps) index(t int64) (int, bool) {
 	return i, i < s.n
 }
 
-func (s steps) increases(points []promql.FPoint) []float64 {
+func (s steps) blank() []float64 {
 	out := make([]float64, s.n)
+	for i := range out {
+		out[i] = math.NaN()
+	}
+	return out
+}
+
+// known sets the steps between two samples to 0.
+func (s steps) known(out []float64, first, last int64) {
+	from, to := int64(0), (last-s.from-1)/s.ms
+	if first > s.from {
+		from = (first - s.from - 1) / s.ms
+	}
+	if last <= s.from {
+		return
+	}
+	for i := from; i <= min(to, int64(s.n)-1); i++ {
+		out[i] = 0
+	}
+}
+
+func (s steps) increases(points []promql.FPoint) []float64 {
+	out := s.blank()
+	if len(points) > 0 {
+		s.known(out, points[0].T, points[len(points)-1].T)
+	}
 	eachIncrease(0, points, func(t int64, inc float64) {
 		if i, ok := s.index(t); ok {
 			out[i] += inc
@@ -75,10 +101,7 @@ func (s steps) increases(points []promql.FPoint) []float64 {
 }
 
 func (s steps) last(points []promql.FPoint) []float64 {
-	out := make([]float64, s.n)
-	for i := range out {
-		out[i] = math.NaN()
-	}
+	out := s.blank()
 	for _, p := range points {
 		if i, ok := s.index(p.T); ok {
 			out[i] = p.F
@@ -88,7 +111,11 @@ func (s steps) last(points []promql.FPoint) []float64 {
 }
 
 func (s steps) observations(points []promql.HPoint) (count, sum []float64) {
-	count, sum = make([]float64, s.n), make([]float64, s.n)
+	count, sum = s.blank(), s.blank()
+	if len(points) > 0 {
+		s.known(count, points[0].T, points[len(points)-1].T)
+		s.known(sum, points[0].T, points[len(points)-1].T)
+	}
 	var lastCount, lastSum float64
 	for _, p := range points {
 		dc, ds := p.H.Count-lastCount, p.H.Sum-lastSum

@@ -17,6 +17,10 @@ func TestStepsAreDifferencedExactly(t *testing.T) {
 	if got, want := in.increases(counter), []float64{7, 5, 0}; !slices.Equal(got, want) {
 		t.Errorf("a counter that was reset at 16 s grew by %v, want %v", got, want)
 	}
+	late := in.increases([]promql.FPoint{at(17, 4), at(19, 6)})
+	if !math.IsNaN(late[0]) || late[1] != 6 || !math.IsNaN(late[2]) {
+		t.Errorf("a counter that was there from 17 s to 19 s grew by %v", late)
+	}
 	gauge := []promql.FPoint{at(10, 1), at(12, 2), at(14, 3), at(23, 4)}
 	if got := in.last(gauge); got[0] != 3 || !math.IsNaN(got[1]) || got[2] != 4 {
 		t.Errorf("a gauge was %v", got)
