@@ -159,6 +159,26 @@ func TestLogRule(t *testing.T) {
 	}
 }
 
+// What comes late after an event is over is another event: the one that is over
+// does not begin again.
+func TestLateAfterTheEnd(t *testing.T) {
+	w := newWatching(t, declined)
+	for _, second := range []float64{1, 2, 3} {
+		w.log(second, "payment", "declined: 1")
+	}
+	w.until(14)
+	if all := w.ledger.all(); len(all) != 1 || all[0].Open() {
+		t.Fatalf("%v", all)
+	}
+	for _, second := range []float64{4, 12, 13} {
+		w.log(second, "payment", "declined: 1")
+	}
+	w.until(16)
+	if all := w.ledger.all(); len(all) != 2 || !all[1].Start.Equal(noon.Add(4*time.Second)) {
+		t.Errorf("%d events, the last since %v", len(all), all[len(all)-1].Start)
+	}
+}
+
 // Records that come up to 30 s late, in any order, count as if they had come at
 // once.
 func TestLogRuleIsExact(t *testing.T) {
@@ -449,9 +469,10 @@ func TestAlertKeeps(t *testing.T) {
 	if e := at(0, 0.4); len(e) != 1 || e[0].Title != "Alert a" {
 		t.Fatalf("%+v", e)
 	}
-	at(30, 0.6)
-	if e := at(59, 0.6); len(e) != 0 {
-		t.Errorf("%+v", e)
+	for _, second := range []int{30, 59} {
+		if e := at(second, 0.6); len(e) != 0 {
+			t.Errorf("after %d s: %v", second, e)
+		}
 	}
 	if e := at(59, 0.3); len(e) != 1 || !e[0].Open() {
 		t.Errorf("%+v", e)

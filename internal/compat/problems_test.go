@@ -106,6 +106,9 @@ func TestAlertmanager(t *testing.T) {
 	if again := a.observed(http.StatusOK, "/webhooks/alertmanager", firing); again[0].ID != got[0].ID || again[1].ID != got[1].ID {
 		t.Error("a notification sent again raises other events")
 	}
+	if next := a.observed(http.StatusOK, "/webhooks/alertmanager", strings.ReplaceAll(firing, "2026-03-01T11", "2026-03-01T12")); next[0].ID == got[0].ID {
+		t.Error("an alert that fires again is the same event")
+	}
 	w := a.post("/webhooks/alertmanager", strings.ReplaceAll(firing, `"status":"firing","labels"`, `"status":"resolved","labels"`))
 	if w.Code != http.StatusOK || strings.TrimSpace(w.Body.String()) != `{"problems":["problem-1"]}` {
 		t.Errorf("%d %s", w.Code, w.Body)
