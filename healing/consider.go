@@ -3,6 +3,7 @@ package healing
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/tidegate-io/tidegate/change"
@@ -54,10 +55,12 @@ func becauseOf(p *problem.Problem) string {
 // none yet.
 func (e *Engine) decide(ctx context.Context, p *problem.Problem, prior []Action) (Action, bool, error) {
 	prior = ofOpening(prior, p)
-	fields, err := view(p)
-	if err != nil {
-		return Action{}, false, err
+	for i := range prior {
+		if prior[i].State != StateEnded {
+			return Action{}, false, nil // it is being helped
+		}
 	}
+	fields := sync.OnceValues(func() (map[string]condition.Record, error) { return view(p) }) // most looks ask no condition
 	c := e.remediation(ctx, p, fields)
 	if c == nil {
 		return Action{}, false, nil
@@ -66,8 +69,8 @@ func (e *Engine) decide(ctx context.Context, p *problem.Problem, prior []Action)
 	page := false
 	for i := range prior {
 		a := &prior[i]
-		if a.State != StateEnded || a.Outcome == OutcomeHealed && now.Sub(a.Ended) < c.Policy.CoolDown {
-			return Action{}, false, nil // it is being helped, or was: give it time
+		if a.Outcome == OutcomeHealed && now.Sub(a.Ended) < c.Policy.CoolDown {
+			return Action{}, false, nil // it was helped: give it time
 		}
 		ends, pages := a.ends()
 		if ends && !pages {
@@ -135,7 +138,7 @@ func openSince(p *problem.Problem) time.Time {
 }
 
 // remediation is the first, by name, that is for the problem; nil when none is.
-func (e *Engine) remediation(ctx context.Context, p *problem.Problem, fields map[string]condition.Record) *compiled {
+func (e *Engine) remediation(ctx context.Context, p *problem.Problem, fields viewer) *compiled {
 	for _, c := range e.definitions() {
 		yes, err := c.matches(ctx, p, fields)
 		if err != nil {
@@ -151,7 +154,7 @@ func (e *Engine) remediation(ctx context.Context, p *problem.Problem, fields map
 
 // attempt is the i-th attempt as an action, when its condition holds, there is
 // a cause and it was not decided before.
-func (e *Engine) attempt(ctx context.Context, c *compiled, i int, p *problem.Problem, fields map[string]condition.Record, prior []Action) (Action, bool) {
+func (e *Engine) attempt(ctx context.Context, c *compiled, i int, p *problem.Problem, fields viewer, prior []Action) (Action, bool) {
 	if p.Cause == nil {
 		return Action{}, false
 	}
@@ -161,14 +164,12 @@ func (e *Engine) attempt(ctx context.Context, c *compiled, i int, p *problem.Pro
 			return Action{}, false
 		}
 	}
-	if c.when[i] != nil {
-		yes, err := c.when[i].Holds(ctx, fields)
-		if err != nil {
-			e.cfg.Logger.WarnContext(ctx, "the condition of an attempt cannot be asked", "remediation", c.Name, "attempt", c.Attempts[i].Name, "problem", p.ID, "error", err)
-		}
-		if err != nil || !yes {
-			return Action{}, false
-		}
+	yes, err := holds(ctx, c.when[i], fields)
+	if err != nil {
+		e.cfg.Logger.WarnContext(ctx, "the condition of an attempt cannot be asked", "remediation", c.Name, "attempt", c.Attempts[i].Name, "problem", p.ID, "error", err)
+	}
+	if err != nil || !yes {
+		return Action{}, false
 	}
 	a := newAction(id, p, c.Attempts[i], c.Policy, byPolicy)
 	a.Remediation, a.Page = c.Name, c.Otherwise.Page

@@ -340,8 +340,23 @@ func view(p *problem.Problem) (map[string]condition.Record, error) {
 	return out, nil
 }
 
+// viewer makes the view of a problem when it is asked for.
+type viewer func() (map[string]condition.Record, error)
+
+// holds asks a condition; one that is nil holds.
+func holds(ctx context.Context, e *condition.Expression, fields viewer) (bool, error) {
+	if e == nil {
+		return true, nil
+	}
+	v, err := fields()
+	if err != nil {
+		return false, err
+	}
+	return e.Holds(ctx, v)
+}
+
 // matches reports whether a problem is the remediation's.
-func (c *compiled) matches(ctx context.Context, p *problem.Problem, view map[string]condition.Record) (bool, error) {
+func (c *compiled) matches(ctx context.Context, p *problem.Problem, fields viewer) (bool, error) {
 	m := &c.For
 	if len(m.Severity) > 0 && !slices.Contains(m.Severity, p.Severity) {
 		return false, nil
@@ -357,10 +372,7 @@ func (c *compiled) matches(ctx context.Context, p *problem.Problem, view map[str
 			return false, nil
 		}
 	}
-	if c.match == nil {
-		return true, nil
-	}
-	return c.match.Holds(ctx, view)
+	return holds(ctx, c.match, fields)
 }
 
 // matchesPlace looks at the cause and at every service that is hurt.

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tidegate-io/tidegate/change"
+	"github.com/tidegate-io/tidegate/condition"
 	"github.com/tidegate-io/tidegate/fault"
 	"github.com/tidegate-io/tidegate/problem"
 )
@@ -147,11 +148,8 @@ func TestMatches(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v, err := view(&p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, err := compiled.matches(t.Context(), &p, v); err != nil || got != c.want {
+		fields := func() (map[string]condition.Record, error) { return view(&p) }
+		if got, err := compiled.matches(t.Context(), &p, fields); err != nil || got != c.want {
 			t.Errorf("%s: %v (%v), want %v", name, got, err, c.want)
 		}
 	}
