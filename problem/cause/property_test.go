@@ -140,17 +140,19 @@ func TestHostileInput(t *testing.T) {
 	nan := []Point{{onset, math.NaN()}, {onset, math.Inf(1)}, {onset.Add(time.Second), -1}, {time.Time{}, 1e308}}
 	symptom := []problem.Event{{ID: "a", Signal: problem.SignalErrors, Ref: prod("a"), Start: onset, EValue: 5}}
 	for name, in := range map[string]Input{
-		"nothing":                {},
-		"no symptom":             {Series: []Series{{Ref: prod("a"), Metric: "errors", Points: nan}}},
-		"a symptom of nothing":   {Symptoms: []problem.Event{{}}},
-		"no numbers":             {Symptoms: symptom, Series: []Series{{Ref: prod("a"), Metric: "errors", Points: nan, History: []float64{math.NaN()}}, {Metric: "latency"}}},
-		"it calls itself":        {Symptoms: symptom, Calls: []Call{{prod("a"), prod("a")}}},
-		"a cycle":                {Symptoms: symptom, Calls: []Call{{prod("a"), prod("b")}, {prod("b"), prod("c")}, {prod("c"), prod("a")}}, Failures: []evidence.FailureGroup{{Service: "b", Count: 1}}},
-		"groups of nowhere":      {Symptoms: symptom, Failures: []evidence.FailureGroup{{}, {Count: -5, Service: "a"}}, Slow: []evidence.SlowPath{{}}, Logs: []evidence.LogTemplate{{}, {Severity: "ERROR", Count: 9}}},
-		"changes of nothing":     {Symptoms: symptom, Changes: []change.Event{{}, {Kind: change.KindDeployment}, {Kind: change.KindFlag, Start: onset}}},
-		"a strange diff":         {Symptoms: symptom, Changes: []change.Event{{Kind: change.KindDeployment, Ref: prod("a"), Start: onset.Add(-time.Second), Properties: map[string]string{PropertyDiff: "-\"\n+'\n-(((\n+" + strings.Repeat("9", 400), PropertyFiles: " \n"}}}},
-		"environments unclear":   {Symptoms: symptom, Series: []Series{{Ref: entity.Ref{Service: "a"}, Metric: "errors"}, {Ref: entity.Ref{Service: "a", Environment: "x"}, Metric: "errors"}}},
-		"the clock runs ahead":   {Now: onset.Add(-time.Hour), Symptoms: symptom, Series: []Series{{Ref: prod("a"), Metric: "errors", Points: []Point{{onset, 1}}}}},
+		"nothing":              {},
+		"no symptom":           {Series: []Series{{Ref: prod("a"), Metric: "errors", Points: nan}}},
+		"a symptom of nothing": {Symptoms: []problem.Event{{}}},
+		"no numbers":           {Symptoms: symptom, Series: []Series{{Ref: prod("a"), Metric: "errors", Points: nan, History: []float64{math.NaN()}}, {Metric: "latency"}}},
+		"it calls itself":      {Symptoms: symptom, Calls: []Call{{prod("a"), prod("a")}}},
+		"a cycle":              {Symptoms: symptom, Calls: []Call{{prod("a"), prod("b")}, {prod("b"), prod("c")}, {prod("c"), prod("a")}}, Failures: []evidence.FailureGroup{{Service: "b", Count: 1}}},
+		"groups of nowhere":    {Symptoms: symptom, Failures: []evidence.FailureGroup{{}, {Count: -5, Service: "a"}}, Slow: []evidence.SlowPath{{}}, Logs: []evidence.LogTemplate{{}, {Severity: "ERROR", Count: 9}}},
+		"changes of nothing":   {Symptoms: symptom, Changes: []change.Event{{}, {Kind: change.KindDeployment}, {Kind: change.KindFlag, Start: onset}}},
+		"a strange diff":       {Symptoms: symptom, Changes: []change.Event{{Kind: change.KindDeployment, Ref: prod("a"), Start: onset.Add(-time.Second), Properties: map[string]string{PropertyDiff: "-\"\n+'\n-(((\n+" + strings.Repeat("9", 400), PropertyFiles: " \n"}}}},
+		"environments unclear": {Symptoms: symptom, Series: []Series{{Ref: entity.Ref{Service: "a"}, Metric: "errors"}, {Ref: entity.Ref{Service: "a", Environment: "x"}, Metric: "errors"}}},
+		"the clock runs ahead": {Now: onset.Add(-time.Hour), Symptoms: symptom, Series: []Series{{Ref: prod("a"), Metric: "errors", Points: []Point{{onset, 1}}}}},
+		"trouble where nobody complains": {Now: onset.Add(time.Hour), Symptoms: symptom, Series: []Series{{Ref: prod("elsewhere"), Metric: "errors",
+			Points: line(0, append(repeat(30, 0), repeat(30, 9)...)...)}}},
 		"everything at one time": {Symptoms: symptom, Series: []Series{{Ref: prod("a"), Metric: "errors", Points: slices.Repeat([]Point{{onset, 1}}, 50)}}},
 	} {
 		got := Find(in)

@@ -37,7 +37,7 @@ const (
 
 // shifts finds the lasting changes of a series, the earliest first: the best
 // fit of "level, then straight to another level, then that", and again in what
-// lies before it.
+// lies before it. Steps in a row may pass for one climb.
 func shifts(points []Point, step time.Duration) []shift {
 	points = thin(points)
 	var out []shift
