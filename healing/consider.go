@@ -66,23 +66,16 @@ func (e *Engine) decide(ctx context.Context, p *problem.Problem, prior []Action)
 		return Action{}, false, nil
 	}
 	now := e.cfg.Clock()
-	page := false
-	for i := range prior {
-		a := &prior[i]
-		if a.Outcome == OutcomeHealed && now.Sub(a.Ended) < c.Policy.CoolDown {
-			return Action{}, false, nil // it was helped: give it time
-		}
-		ends, pages := a.ends()
-		if ends && !pages {
-			return Action{}, false, nil
-		}
-		page = page || ends
+	over, page := outlook(prior, c.Policy, now)
+	if over {
+		return Action{}, false, nil
 	}
-	if !page {
-		young := now.Before(patienceEnds(p, c.Policy))
-		if young && !known(p, c.Policy) {
-			return Action{}, false, nil // the analysis may find out more
-		}
+	young := now.Before(patienceEnds(p, c.Policy))
+	switch {
+	case page:
+	case young && !known(p, c.Policy):
+		return Action{}, false, nil // the analysis may find out more
+	default:
 		for i := range c.Attempts {
 			if a, ok := e.attempt(ctx, c, i, p, fields, prior); ok {
 				a.Created, a.Due = now, now
@@ -96,6 +89,23 @@ func (e *Engine) decide(ctx context.Context, p *problem.Problem, prior []Action)
 	a, ok := c.page(p, prior)
 	a.Created, a.Due = now, now
 	return a, ok, nil
+}
+
+// outlook is what the actions that ended leave to be done: nothing, for now or
+// because a person looks after it; or nothing but to page.
+func outlook(prior []Action, policy Policy, now time.Time) (over, page bool) {
+	for i := range prior {
+		a := &prior[i]
+		if a.Outcome == OutcomeHealed && now.Sub(a.Ended) < policy.CoolDown {
+			return true, false // it was helped: give it time
+		}
+		ends, pages := a.ends()
+		if ends && !pages {
+			return true, false
+		}
+		page = page || ends
+	}
+	return false, page
 }
 
 // ofOpening leaves out what was done when the problem was open before.
