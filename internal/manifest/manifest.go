@@ -69,19 +69,23 @@ type spec interface {
 
 // kinds lists every kind with its type; the names are sorted in Kinds.
 var kinds = map[string]func() spec{
-	"Guardian":            func() spec { return new(Guardian) },
-	"Workflow":            func() spec { return new(Workflow) },
-	"Remediation":         func() spec { return new(Remediation) },
-	"LoadTest":            func() spec { return new(LoadTest) },
-	"FlagSet":             func() spec { return new(FlagSet) },
-	"Route":               func() spec { return new(Route) },
-	"Series":              func() spec { return new(Series) },
-	"Rollout":             func() spec { return new(Rollout) },
-	"NotificationChannel": func() spec { return new(NotificationChannel) },
-	"LogRule":             func() spec { return new(LogRule) },
-	"Alert":               func() spec { return new(Alert) },
-	"AlertingProfile":     func() spec { return new(AlertingProfile) },
-	"MaintenanceWindow":   func() spec { return new(MaintenanceWindow) },
+	"Guardian":             func() spec { return new(Guardian) },
+	"Workflow":             func() spec { return new(Workflow) },
+	"Remediation":          func() spec { return new(Remediation) },
+	"LoadTest":             func() spec { return new(LoadTest) },
+	"FlagSet":              func() spec { return new(FlagSet) },
+	"Route":                func() spec { return new(Route) },
+	"Series":               func() spec { return new(Series) },
+	"Rollout":              func() spec { return new(Rollout) },
+	"Pipeline":             func() spec { return new(Pipeline) },
+	"NotificationChannel":  func() spec { return new(NotificationChannel) },
+	"LogRule":              func() spec { return new(LogRule) },
+	"Environment":          func() spec { return new(Environment) },
+	"EntityRules":          func() spec { return new(EntityRules) },
+	"PerformanceSignature": func() spec { return new(PerformanceSignature) },
+	"Alert":                func() spec { return new(Alert) },
+	"AlertingProfile":      func() spec { return new(AlertingProfile) },
+	"MaintenanceWindow":    func() spec { return new(MaintenanceWindow) },
 }
 
 // Kinds returns the known kinds, sorted.
