@@ -68,6 +68,8 @@ request to the API needs one of the tokens.`,
 	f.StringVar(&p.URL, "prometheus", os.Getenv("TIDEGATE_PROMETHEUS"), "URL of a Prometheus API that guardians read from, instead of the embedded store (TIDEGATE_PROMETHEUS)")
 	f.StringVar(&p.TokenFile, "prometheus-token-file", os.Getenv("TIDEGATE_PROMETHEUS_TOKEN_FILE"), "file with the bearer token for it (or TIDEGATE_PROMETHEUS_TOKEN)")
 	f.StringVar(&p.User, "prometheus-user", os.Getenv("TIDEGATE_PROMETHEUS_USER"), "user for it; the token is the password then (TIDEGATE_PROMETHEUS_USER)")
+	f.IntVar(&cfg.Healing.PerHour, "healing-per-hour", 10, "what is done about problems by itself in an hour, over all services, at most")
+	f.Var((*span)(&cfg.Healing.CoolDown), "healing-cool-down", "pause between that for two problems, whatever their services (default none)")
 	f.Var((*span)(&p.Resolution), "prometheus-resolution", "its scrape interval, of the span metrics")
 	r := &cfg.Retention
 	f.Var((*span)(&r.TracesAge), "traces-age", "keep traces this long")
