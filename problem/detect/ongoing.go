@@ -27,8 +27,10 @@ type ongoing struct {
 const (
 	recentSlots  = 8
 	backEvidence = 7 // log(1000), nearly
-	acceptMemory = time.Hour
-	mostEValue   = 1e15
+	// expiry is after how long an event is over that nobody raises again, as
+	// when what was learned is lost in a restart.
+	expiry     = 30 * time.Minute
+	mostEValue = 1e15
 )
 
 var signals = [tests]problem.Signal{
@@ -90,7 +92,7 @@ func (s *slot) follow(o *operation, id int, r *reading) {
 		s.finish(o, id, r, g.Seen, "There are no more requests.")
 	case s.end.Sub(g.Event.Detected) >= s.opts.Accept:
 		o.accept(id, g)
-		s.finish(o, id, r, s.end, fmt.Sprintf("It has been so for %s: this is the norm now.", s.opts.Accept))
+		s.finish(o, id, r, s.end, fmt.Sprintf("It has been so for %s: this is the norm now.", inDays(s.opts.Accept)))
 	case s.end.Sub(g.Raised) >= s.opts.Refresh:
 		s.say(o, id, r)
 	}
@@ -158,6 +160,7 @@ func (s *slot) say(o *operation, id int, r *reading) {
 	default:
 		e.Observed, e.Expected, e.Unit = e.Requests/lasted, r.usual, "req/s"
 	}
+	e.Expires = s.end.Add(expiry).UTC()
 	e.Affected, e.Requests = math.Round(e.Affected*100)/100, math.Round(e.Requests*100)/100
 	describe(e)
 	s.events = append(s.events, *e)

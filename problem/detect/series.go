@@ -68,6 +68,7 @@ type series struct {
 	Is          Series
 	First, Last time.Time
 	Kept        time.Time // when the last value was kept
+	Turn        int       // how many were
 	Values      tails     // of the values
 	Deviations  tails     // of the values from those of the hour of the week
 	Season      season
@@ -121,7 +122,7 @@ func (d *Detector) ForgetSeries(name string) []problem.Event {
 	if s.Open == nil {
 		return nil
 	}
-	v := sample{series: s, at: s.Last}
+	v := sample{series: s, at: s.Last, opts: &d.opts}
 	v.end(s.Last, "It is not watched any more.")
 	return v.events
 }
@@ -259,7 +260,7 @@ func (v *sample) follow(odd bool) {
 		v.end(v.Normal, "It is as usual again.")
 	case v.at.Sub(v.Open.Detected) >= v.opts.Accept:
 		v.accept()
-		v.end(v.at, fmt.Sprintf("It has been so for %s: this is the norm now.", v.opts.Accept))
+		v.end(v.at, fmt.Sprintf("It has been so for %s: this is the norm now.", inDays(v.opts.Accept)))
 	case odd && v.at.Sub(v.Raised) >= v.opts.Refresh:
 		v.say()
 	}
@@ -287,9 +288,22 @@ func (v *sample) accept() {
 // absent counts the values that are not there.
 func (v *sample) absent() {
 	v.Odd = time.Time{}
-	if v.Missing++; v.Missing < missing || v.Open != nil || !v.warm() {
-		return
+	v.Missing++
+	switch {
+	case v.Open == nil:
+		if v.Missing >= missing && v.warm() {
+			v.raiseAbsent()
+		}
+	case v.Open.Signal != problem.SignalNoData:
+	case v.at.Sub(v.Open.Detected) >= v.opts.Accept:
+		v.Values, v.Deviations = tails{}, tails{} // should it come back, it is new
+		v.end(v.at, fmt.Sprintf("It has been so for %s: this is the norm now.", inDays(v.opts.Accept)))
+	case v.at.Sub(v.Raised) >= v.opts.Refresh:
+		v.say()
 	}
+}
+
+func (v *sample) raiseAbsent() {
 	v.Values.learn(v.Grain)
 	begin := v.at.Add(-missing * v.step).UTC()
 	v.Open = &problem.Event{
@@ -312,6 +326,7 @@ func (v *sample) say() {
 	e := v.Open
 	e.Query, e.Unit, e.Tags, e.Informational = v.Is.Query, v.Is.Unit, v.Is.Tags, v.Is.Informational
 	e.Severity = cmp.Or(v.Is.Severity, problem.SeverityCustom)
+	e.Expires = v.at.Add(v.opts.Accept + expiry).UTC() // values may be as usual for as long as Accept
 	usual := figure(e.Expected, e.Unit)
 	if e.Signal == problem.SignalNoData {
 		e.Title = v.Is.Name + ": no data any more"
@@ -319,17 +334,9 @@ func (v *sample) say() {
 	} else {
 		e.Observed = v.value
 		e.Title = fmt.Sprintf("%s is %s, usually %s", v.Is.Name, figure(v.value, e.Unit), usual)
-		e.Why = fmt.Sprintf("By the last week's values, one so far from %s comes once in %s or less often.", usual, v.opts.every())
+		e.Why = fmt.Sprintf("By the last week's values, one so far from %s comes once in %s or less often.", usual, inDays(v.opts.SeriesAlarmEvery))
 	}
 	v.events = append(v.events, *e)
-}
-
-// every says how often a series may raise a false alarm, in words.
-func (o *Options) every() string {
-	if o == nil {
-		return "a long time"
-	}
-	return fmt.Sprintf("%.3g days", o.SeriesAlarmEvery.Hours()/24)
 }
 
 // keep learns the value, unless it is odd or an event lasts: then it waits
@@ -341,10 +348,11 @@ func (v *sample) keep(odd bool) {
 		v.Season.observe(v.at, v.step.Seconds(), v.value)
 	}
 	gap := min(v.at.Sub(v.First), seriesWindow) / maxValues
-	if v.at.Sub(v.Kept) < max(gap, v.step) {
+	if v.at.Sub(v.Kept) < max(uneven(gap, v.Turn), v.step) {
 		return
 	}
 	v.Kept = v.at
+	v.Turn++
 	size := int(seriesWindow / max(v.step, seriesWindow/maxValues))
 	if v.Open != nil {
 		v.New.add(v.value, size)
@@ -356,4 +364,11 @@ func (v *sample) keep(odd bool) {
 	if d, known := v.Season.at(v.at.Add(-v.step / 2)); known {
 		v.Deviations.add(v.value-v.Season.Mean-d, size)
 	}
+}
+
+// uneven varies a gap by half of it to either side, by the golden ratio, so
+// that what happens in a rhythm is not kept always or never.
+func uneven(gap time.Duration, turn int) time.Duration {
+	_, part := math.Modf(float64(turn) * math.Phi)
+	return time.Duration(float64(gap) * (0.5 + part))
 }

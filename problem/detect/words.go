@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/tidegate-io/tidegate/problem"
 	"github.com/tidegate-io/tidegate/telemetry"
@@ -70,7 +72,11 @@ func short(x float64) string {
 		return strconv.FormatFloat(x, 'g', 3, 64)
 	}
 	digits := max(0, 2-int(math.Floor(math.Log10(math.Abs(x)))))
-	return strconv.FormatFloat(x, 'f', min(digits, 6), 64)
+	text := strconv.FormatFloat(x, 'f', min(digits, 6), 64)
+	if strings.Contains(text, ".") {
+		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
+	}
+	return text
 }
 
 // query is PromQL that shows the signal to a person.
@@ -96,4 +102,16 @@ func query(e *problem.Event) string {
 		return "histogram_quantile(" + q + ", sum(rate(" + telemetry.MetricDuration + "{" + conds + "}[1m])))"
 	}
 	return "sum(rate(" + calls + "))"
+}
+
+// inDays writes a long time, in days where it has any.
+func inDays(d time.Duration) string {
+	if d < 24*time.Hour {
+		return d.String()
+	}
+	days := short(d.Hours() / 24)
+	if d == 24*time.Hour {
+		return "a day"
+	}
+	return days + " days"
 }
