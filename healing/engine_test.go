@@ -279,6 +279,25 @@ func TestApproval(t *testing.T) {
 	}
 }
 
+// Problems are called by their names, too.
+func TestByName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, w := newMemory(), newWorld(problemOf("p1", badFlag()))
+		e := engineOf(t, m, w, shop())
+		run(t, e, 5*time.Minute)
+		for name, want := range map[string]int{"p1": 1, "P-17": 1, "P-18": 0, "": 1} {
+			actions, err := e.Actions(t.Context(), name, 10)
+			if err != nil || len(actions) != want {
+				t.Errorf("%d actions on %q (%v), want %d", len(actions), name, err, want)
+			}
+			audit, err := e.Audit(t.Context(), "", name, 10)
+			if err != nil || (len(audit) > 0) != (want > 0) {
+				t.Errorf("%d lines about %q, %v", len(audit), name, err)
+			}
+		}
+	})
+}
+
 func TestDryRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, w := newMemory(), newWorld(problemOf("p1", badFlag()))

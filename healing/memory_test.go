@@ -201,6 +201,11 @@ func (w *world) Problem(_ context.Context, id string) (problem.Problem, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	p, ok := w.problems[id]
+	for _, other := range w.problems {
+		if !ok && fmt.Sprintf("P-%d", other.Number) == id {
+			p, ok = other, true
+		}
+	}
 	if !ok {
 		return p, fault.NotFound("no problem %s", id)
 	}

@@ -64,12 +64,33 @@ func (e *Engine) Action(ctx context.Context, id string) (Action, error) {
 
 // Actions returns the newest first; an empty problem does not restrict.
 func (e *Engine) Actions(ctx context.Context, problem string, limit int) ([]Action, error) {
-	return e.cfg.Store.Actions(ctx, Query{Problem: problem, Limit: limit})
+	id, err := e.problemID(ctx, problem)
+	if err != nil {
+		return nil, err
+	}
+	return e.cfg.Store.Actions(ctx, Query{Problem: id, Limit: limit})
 }
 
 // Audit returns the newest first; empty ids do not restrict.
 func (e *Engine) Audit(ctx context.Context, action, problem string, limit int) ([]Entry, error) {
-	return e.cfg.Store.Audit(ctx, action, problem, limit)
+	id, err := e.problemID(ctx, problem)
+	if err != nil {
+		return nil, err
+	}
+	return e.cfg.Store.Audit(ctx, action, id, limit)
+}
+
+// problemID is the id of a problem that may be called by its name, P-17. What
+// was done about one that is not there any more is known by its id.
+func (e *Engine) problemID(ctx context.Context, name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	p, err := e.cfg.Problems.Problem(ctx, name)
+	if fault.Is(err, fault.KindNotFound) {
+		return name, nil
+	}
+	return p.ID, err
 }
 
 // StopAll stops all healing, also what waits for approval, until StartAll. What

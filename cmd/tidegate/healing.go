@@ -136,7 +136,7 @@ func (c *cli) healingList() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&problem, "problem", "", "only those of the problem with this id")
+	cmd.Flags().StringVar(&problem, "problem", "", "only those on this problem, by id or name (P-17)")
 	cmd.Flags().IntVar(&limit, "limit", 50, "how many at most")
 	return cmd
 }
@@ -278,7 +278,7 @@ func (c *cli) healingAudit() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&action, "action", "", "only of the action with this id")
-	cmd.Flags().StringVar(&problem, "problem", "", "only of the problem with this id")
+	cmd.Flags().StringVar(&problem, "problem", "", "only about this problem, by id or name (P-17)")
 	cmd.Flags().IntVar(&limit, "limit", 100, "how many at most")
 	return cmd
 }
