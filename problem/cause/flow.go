@@ -63,26 +63,33 @@ func (w *world) measureExcess() {
 		requests := n.best(RoleTraffic)
 		n.excess[delays] = w.delayed(n.best(RoleLatency), requests)
 		if m := n.best(RoleErrors); m != nil {
-			n.excess[failures] = w.failed(m, requests, false)
+			n.excess[failures] = w.failed(shares(m, requests), requests, false)
 		} else {
 			n.excess[failures] = w.failed(n.best(RoleSuccess), requests, true)
 		}
 	}
 }
 
-// best is the series of a role that sums up most: of latencies the mean, so
-// that its excess adds up.
+// best is the series of a role that sums up most: the golden signals by their
+// plain names, and of latencies the mean, so that its excess adds up.
 func (n *node) best(r Role) *measured {
 	var best *measured
 	for _, m := range n.series {
-		if m.role == r && (best == nil || rank(m.Statistic) < rank(best.Statistic)) {
+		if m.role == r && (best == nil || rank(m) < rank(best)) {
 			best = m
 		}
 	}
 	return best
 }
 
-func rank(statistic string) int {
+func rank(m *measured) int {
+	if slices.Contains([]string{"requests", "failures", "errors", "latency", "availability"}, m.Metric) {
+		return rankOf(m.Statistic) - 10
+	}
+	return rankOf(m.Statistic)
+}
+
+func rankOf(statistic string) int {
 	for _, w := range split(statistic) {
 		switch w {
 		case "average", "avg", "mean", "sum", "rate":
@@ -136,6 +143,39 @@ func (w *world) delayed(m, requests *measured) *excess {
 		e.weigh(student((math.Log(v)-level)/noise), past.rarity(math.Log(v)-level))
 	}
 	return e.orNil()
+}
+
+// shares turns numbers of failures into shares of the requests; what is a share
+// already stays one, and so does what there are no requests for.
+func shares(m, requests *measured) *measured {
+	if requests == nil || isShare(m) {
+		return m
+	}
+	of := map[time.Time]float64{}
+	for _, p := range requests.Points {
+		of[p.Time] = p.Value
+	}
+	out := *m
+	out.History, out.Points = nil, nil
+	for _, p := range m.Points {
+		if of[p.Time] > 0 {
+			out.Points = append(out.Points, Point{p.Time, math.Min(1, p.Value/of[p.Time])})
+		}
+	}
+	return &out
+}
+
+// isShare tells shares from numbers, by their names or by their values.
+func isShare(m *measured) bool {
+	for _, w := range split(m.Metric + " " + m.Statistic) {
+		switch w {
+		case "ratio", "rate", "share", "percent", "percentage", "fraction":
+			return true
+		case "count", "total", "sum":
+			return false
+		}
+	}
+	return !slices.ContainsFunc(m.Points, func(p Point) bool { return p.Value > 1 })
 }
 
 // failed is the excess of failed requests.

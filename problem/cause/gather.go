@@ -50,7 +50,9 @@ const (
 	lookBack      = 2 * time.Hour    // series before the onset
 	lookAfter     = 30 * time.Minute // and after it
 	changesBefore = 24 * time.Hour
-	seriesSlots   = 240 // in all
+	seriesSlots   = 240 // before the onset
+	slotsSoFar    = 4   // a problem that has just begun is looked at closely
+	leastStep     = 5 * time.Second
 	baselineFor   = 30 * time.Minute
 	hops          = 4  // of calls from the symptoms
 	maxPlaces     = 40 // whose series and logs are read
@@ -170,11 +172,12 @@ func (g *gathering) series(ctx context.Context) {
 		g.gap("no metrics", nil)
 		return
 	}
-	q := SeriesQuery{Places: g.places, From: g.onset.Add(-lookBack), To: g.in.Now}
+	q := SeriesQuery{Places: g.places, To: g.in.Now}
 	if late := g.onset.Add(lookAfter); q.To.After(late) {
 		q.To = late
 	}
-	q.Step = max(q.To.Sub(q.From)/seriesSlots, 10*time.Second).Round(time.Second)
+	q.Step = min(max(q.To.Sub(g.onset)/slotsSoFar, leastStep), lookBack/seriesSlots).Round(time.Second)
+	q.From = g.onset.Add(-min(lookBack, seriesSlots*q.Step))
 	series, err := g.Series.Series(ctx, q)
 	if err != nil {
 		g.gap("metrics could not be read", err)

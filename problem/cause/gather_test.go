@@ -150,8 +150,23 @@ func TestGatherAsksNear(t *testing.T) {
 	if len(have) != 4 || !have[prod("checkout")] || !have[prod("payment")] || !have[prod("shipping")] || !have[prod("frontend")] {
 		t.Errorf("asked for %v", asked.Places)
 	}
-	if asked.Step < 10*time.Second || asked.To.Sub(asked.From) < time.Hour || asked.To.Sub(asked.From)/asked.Step > 300 {
+	if asked.Step != 30*time.Second || onset.Sub(asked.From) != 2*time.Hour || !asked.To.Equal(s.Now) {
 		t.Errorf("from %s to %s, step %s", asked.From, asked.To, asked.Step)
+	}
+}
+
+// TestGatherLooksCloselyAtFirst: seconds after the onset there is something to
+// be seen already.
+func TestGatherLooksCloselyAtFirst(t *testing.T) {
+	s := newStore()
+	r := s.readers()
+	var asked SeriesQuery
+	r.Series = seriesFunc(func(_ context.Context, q SeriesQuery) ([]Series, error) { asked = q; return nil, nil })
+	if _, _, err := Gather(t.Context(), r, failing, onset.Add(12*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if slots := asked.To.Sub(onset) / asked.Step; slots < 2 || onset.Sub(asked.From) < 15*time.Minute {
+		t.Errorf("%d slots of %s from %s on", slots, asked.Step, asked.From)
 	}
 }
 

@@ -3,10 +3,12 @@ package cause
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/tidegate-io/tidegate/change"
+	"github.com/tidegate-io/tidegate/entity"
 	"github.com/tidegate-io/tidegate/problem"
 )
 
@@ -211,6 +213,35 @@ func TestAlleged(t *testing.T) {
 	slow.Symptoms = calm.Symptoms
 	if got := Find(slow.Input); len(got.Ranking) == 0 || got.Ranking[0].Service != "catalog" {
 		t.Errorf("%s: %v", got.Sentence, got.Ranking)
+	}
+}
+
+// TestNumbersOfFailures: failures by number say what they say as shares.
+func TestNumbersOfFailures(t *testing.T) {
+	for name, c := range worlds() {
+		in := c.l.Input
+		in.Series = slices.Clone(in.Series)
+		requests := map[entity.Ref]map[time.Time]float64{}
+		for _, s := range in.Series {
+			if s.Metric == "requests" {
+				requests[s.Ref] = map[time.Time]float64{}
+				for _, p := range s.Points {
+					requests[s.Ref][p.Time] = p.Value
+				}
+			}
+		}
+		for i, s := range in.Series {
+			if s.Metric != "errors_ratio" {
+				continue
+			}
+			in.Series[i].Metric, in.Series[i].Statistic, in.Series[i].Points = "failures", "count", slices.Clone(s.Points)
+			for j, p := range s.Points {
+				in.Series[i].Points[j].Value = math.Round(p.Value * requests[s.Ref][p.Time])
+			}
+		}
+		if got := Find(in); answer(got) != c.want {
+			t.Errorf("%s: %+v, want %+v: %s", name, answer(got), c.want, got.Sentence)
+		}
 	}
 }
 
