@@ -115,6 +115,7 @@ type bench struct {
 	options
 	work   string
 	report *report
+	cpu    func() (float64, error) // of who answers reads, in seconds
 }
 
 func (b *bench) runAll(ctx context.Context) error {

@@ -112,6 +112,7 @@ func (b *bench) measureTidegate(ctx context.Context, run int) error {
 		return err
 	}
 	defer func() { p.kill() }()
+	b.cpu = p.cpu
 	spans, points, logs, whole := b.pools(run)
 	n, err := b.send(ctx, p, spans, b.spans)
 	if err != nil {

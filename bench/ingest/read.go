@@ -98,6 +98,10 @@ func (b *bench) reads(ctx context.Context, api *client, ids [][16]byte) error {
 // percentile.
 func (b *bench) latencies(what string, do func() error) error {
 	var took []time.Duration
+	before, err := b.cpu()
+	if err != nil {
+		return err
+	}
 	enough := 200
 	if b.short {
 		enough = 20
@@ -110,10 +114,15 @@ func (b *bench) latencies(what string, do func() error) error {
 		}
 		took = append(took, time.Since(start))
 	}
+	after, err := b.cpu()
+	if err != nil {
+		return err
+	}
 	slices.Sort(took)
 	ms := func(q float64) float64 { return float64(took[int(q*float64(len(took)-1))].Microseconds()) / 1000 }
 	b.report.note("tidegate "+what+" p50 ms", ms(0.5))
 	b.report.note("tidegate "+what+" p95 ms", ms(0.95))
+	b.report.note("tidegate "+what+" CPU ms each", (after-before)*1000/float64(len(took)))
 	return nil
 }
 
@@ -126,6 +135,7 @@ func (b *bench) reencode(ctx context.Context, dir string, spans int) error {
 		return err
 	}
 	defer store.Close()
+	b.cpu = func() (float64, error) { return ownCPU(), nil }
 	if err := b.latencies("failures grouped over 10 minutes (in process)", func() error {
 		groups, err := store.Failures(ctx, entity.Ref{}, time.Now().Add(-10*time.Minute), time.Now())
 		if err == nil && len(groups) == 0 {

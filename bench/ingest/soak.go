@@ -20,6 +20,7 @@ func (b *bench) soakRun(ctx context.Context) error {
 		return err
 	}
 	defer p.kill()
+	b.cpu = p.cpu
 	to, err := b.dial(p)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"sync"
 )
 
 // Data that stays is stored by columns: requests are protobuf messages of much
@@ -127,14 +128,12 @@ type place struct {
 }
 
 // shred writes a body, a sequence of entries, by columns. It refuses bodies
-// that unshred would not restore to the byte.
+// that columnsBody would not restore to the byte. The caller calls done.
 func shred(body []byte, layout Layout) (*shredder, error) {
-	s := &shredder{}
-	for i := range s.ids {
-		s.ids[i].numbers = map[string]uint64{}
-	}
+	s := shredders.Get().(*shredder)
+	s.reset()
 	root := &scope{layout: layout}
-	arrivals := s.define(column{kind: colTime})
+	arrivals := s.define(colTime, 0)
 	err := eachEntry(body, func(arrival int64, request []byte) error {
 		s.token(arrivals)
 		s.addTime(arrivals, uint64(arrival))
@@ -144,18 +143,47 @@ func shred(body []byte, layout Layout) (*shredder, error) {
 		s.tokens = append(s.tokens, 0)
 		return nil
 	})
-	if err != nil {
-		return nil, err
+	if err == nil && len(s.columns) > maxColumns {
+		err = errNotColumns
 	}
-	if len(s.columns) > maxColumns {
-		return nil, errNotColumns
+	if err != nil {
+		s.done()
+		return nil, err
 	}
 	return s, nil
 }
 
-func (s *shredder) define(c column) int {
-	s.columns = append(s.columns, c)
-	return len(s.columns) - 1
+// shredders recycles the memory of columns.
+var shredders = sync.Pool{New: func() any { return new(shredder) }}
+
+// done gives the memory back; nothing of s may be used any more.
+func (s *shredder) done() {
+	if len(s.columns) <= maxColumns {
+		shredders.Put(s)
+	}
+}
+
+func (s *shredder) reset() {
+	s.columns, s.tokens, s.time = s.columns[:0], s.tokens[:0], 0
+	for i := range s.ids {
+		g := &s.ids[i]
+		if g.numbers == nil {
+			g.numbers = map[string]uint64{}
+		}
+		clear(g.numbers)
+		g.values = g.values[:0]
+	}
+}
+
+func (s *shredder) define(kind uint8, tag uint64) int {
+	n := len(s.columns)
+	if n == cap(s.columns) {
+		s.columns = append(s.columns, column{})
+	} else {
+		s.columns = s.columns[:n+1]
+	}
+	s.columns[n] = column{kind: kind, tag: tag, values: s.columns[n].values[:0]}
+	return n
 }
 
 func (s *shredder) token(column int) {
@@ -262,7 +290,7 @@ func (s *shredder) place(at *scope, tag uint64) *place {
 	default:
 		return nil
 	}
-	p.column = s.define(column{kind: kind, tag: tag})
+	p.column = s.define(kind, tag)
 	if tag < uint64(len(at.common)) {
 		at.common[tag] = p
 	} else {
@@ -400,6 +428,7 @@ func appendColumns(dst, body []byte, layout Layout) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer s.done()
 	streams := s.streams()
 	head := s.head(streams)
 	first := append(binary.AppendUvarint(nil, uint64(len(head))), head...)
