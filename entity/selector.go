@@ -290,3 +290,10 @@ func IDCriterion(ids ...string) string {
 
 // TypeCriterion writes the criterion that asks for a type of entity.
 func TypeCriterion(name string) string { return "type(" + quote(name) + ")" }
+
+// ServiceCriterion writes the criterion that asks for a service by name.
+func ServiceCriterion(name string) string { return "service=" + quoteIfNeeded(name) }
+
+// EnvironmentCriterion writes the criterion that asks for an environment by
+// its deployment.environment.name.
+func EnvironmentCriterion(name string) string { return "environment=" + quoteIfNeeded(name) }

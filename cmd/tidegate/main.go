@@ -115,9 +115,9 @@ is safe.
 		return nil
 	}
 	addGroup(root, "Judge", c.validateCommand(), c.validationCommand(), c.guardianCommand())
-	addGroup(root, "Look and change", c.servicesCommand(), c.problemCommand(), c.traceCommand(), c.logsCommand(), c.eventCommand(), c.flagCommand(),
-		c.loadTestCommand(), c.workflowCommand(), c.healingCommand(), c.routeCommand(), c.rolloutCommand())
-	addGroup(root, "Configure", c.applyCommand(), c.deleteCommand(), c.manifestsCommand(), schemaCommand())
+	addGroup(root, "Look and change", c.servicesCommand(), c.entitiesCommand(), c.problemCommand(), c.traceCommand(), c.logsCommand(), c.eventCommand(), c.flagCommand(),
+		c.loadTestCommand(), c.workflowCommand(), c.healingCommand(), c.pipelineCommand(), c.routeCommand(), c.rolloutCommand())
+	addGroup(root, "Configure", c.applyCommand(), c.deleteCommand(), c.manifestsCommand(), c.rulesCommand(), schemaCommand())
 	addGroup(root, "Run", serveCommand(), c.statusCommand(), demoCommand(), openAPICommand())
 	root.AddCommand(docsCommand(root))
 	c.markRunning(root)

@@ -5,9 +5,16 @@ import (
 	"math"
 )
 
-// say writes a number as a person would, in the result's unit.
-func (r *Result) say(v float64) string {
-	switch r.Unit {
+// say writes a number in the result's unit.
+func (r *Result) say(v float64) string { return Say(v, r.Unit) }
+
+// Say writes a number as a person would: "312 ms", "1.2 %", "600/min"; a dash
+// where there is none.
+func Say(v float64, unit string) string {
+	if math.IsNaN(v) {
+		return "–"
+	}
+	switch unit {
 	case "s":
 		return seconds(v)
 	case "ratio":
@@ -15,7 +22,10 @@ func (r *Result) say(v float64) string {
 	case "":
 		return plain(v)
 	}
-	return plain(v) + map[bool]string{true: "", false: " "}[r.Unit[0] == '/'] + r.Unit
+	if unit[0] == '/' {
+		return plain(v) + unit
+	}
+	return plain(v) + " " + unit
 }
 
 // plain leaves whole numbers whole.

@@ -42,6 +42,9 @@ func (s *Service) judge(ctx context.Context, v *Validation) error {
 			v.Summary = side.nobody(sig, v)
 			return nil
 		}
+		if err := side.apart(); err != nil {
+			return err
+		}
 		pairs, err := s.read(ctx, sig, c, side)
 		if err != nil {
 			return err
@@ -123,6 +126,21 @@ func (s Side) nobody(sig *signature.Signature, v *Validation) string {
 		text += ", service " + v.Service
 	}
 	return text + ")."
+}
+
+// apart refuses sides that are the same telemetry: tags may tell environments
+// apart that the metrics do not.
+func (s Side) apart() error {
+	if s.Compare == "" || s.SourceWindow != s.CompareWindow {
+		return nil
+	}
+	for _, r := range s.SourceEntities {
+		if slices.Contains(s.CompareEntities, r) {
+			return fault.Invalid("%s is in %s and in %s: its telemetry would be compared with itself; let it carry deployment.environment.name",
+				r, s.Source, s.Compare)
+		}
+	}
+	return nil
 }
 
 // read reads every metric on both sides.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/tidegate-io/tidegate/change"
 	"github.com/tidegate-io/tidegate/delivery/rollout"
+	"github.com/tidegate-io/tidegate/delivery/validation"
 	"github.com/tidegate-io/tidegate/fault"
 	"github.com/tidegate-io/tidegate/flag"
 	"github.com/tidegate-io/tidegate/guardian"
@@ -48,33 +49,34 @@ type App struct {
 	log     *slog.Logger
 	started time.Time
 
-	db        *state.DB
-	metrics   *tsdb.DB
-	traces    *tracestore.Store
-	logs      *logstore.Store
-	receiver  *otlp.Receiver
-	entities  *entities
-	catalog   *catalog
-	changes   *change.Log
-	flags     *flag.Manager
-	flagd     *flagd.Server
-	guardians *guardian.Service
-	loadTests *loadtest.Runner
-	workflows *workflow.Engine
-	proxy     *proxy.Server
-	rollouts  *rollout.Engine
-	notifier  *webhook.Sender
-	explainer problem.Explainer // the stores\', unless a test has its own
-	detection *detection
-	problems  *problem.Service
-	logRules  *problem.LogWatch
-	alerts    *problem.AlertWatch
-	deployer  deployer // nil: deployments say how they are undone
-	healing   *healing.Engine
-	undo      *undoer
-	reports   *reporter
-	stream    *httpapi.Stream
-	handler   http.Handler
+	db          *state.DB
+	metrics     *tsdb.DB
+	traces      *tracestore.Store
+	logs        *logstore.Store
+	receiver    *otlp.Receiver
+	entities    *entities
+	catalog     *catalog
+	changes     *change.Log
+	flags       *flag.Manager
+	flagd       *flagd.Server
+	guardians   *guardian.Service
+	loadTests   *loadtest.Runner
+	workflows   *workflow.Engine
+	comparisons *validation.Service
+	proxy       *proxy.Server
+	rollouts    *rollout.Engine
+	notifier    *webhook.Sender
+	explainer   problem.Explainer // the stores\', unless a test has its own
+	detection   *detection
+	problems    *problem.Service
+	logRules    *problem.LogWatch
+	alerts      *problem.AlertWatch
+	deployer    deployer // nil: deployments say how they are undone
+	healing     *healing.Engine
+	undo        *undoer
+	reports     *reporter
+	stream      *httpapi.Stream
+	handler     http.Handler
 
 	ports *listeners
 	close []func() error // in reverse order
@@ -110,6 +112,7 @@ func New(ctx context.Context, cfg Config) (_ *App, err error) {
 		{"changes and flags", a.openChanges},
 		{"guardians", a.openGuardians},
 		{"load tests", a.openLoadTests},
+		{"comparisons", a.openComparisons},
 		{"routes", a.openTraffic},
 		{"workflows", a.openWorkflows},
 		{"problems", a.openProblems},
@@ -176,7 +179,7 @@ func (a *App) openTelemetry(ctx context.Context) (err error) {
 }
 
 func (a *App) openChanges(ctx context.Context) (err error) {
-	a.changes, err = change.New(change.Config{Store: a.db.Changes(), Entities: a.entities, Logger: a.log})
+	a.changes, err = change.New(change.Config{Store: a.db.Changes(), Entities: a.entities, Placed: a.eventPlaced, Logger: a.log})
 	if err != nil {
 		return err
 	}
@@ -278,6 +281,9 @@ func (a *App) Run(ctx context.Context, ready func(Listen) error) error {
 	run("guardians", a.guardians.Run)
 	run("load tests", a.loadTests.Run)
 	run("workflows", a.workflows.Run)
+	run("changes", a.changes.Run)
+	run("comparisons", a.comparisons.Run)
+	run("instances", a.countInstances)
 	run("routes", a.proxy.Run)
 	run("rollouts", a.rollouts.Run)
 	run("notifications", a.notifier.Run)
@@ -350,7 +356,8 @@ func (a *App) openAPI(context.Context) error {
 		LoadTests: loadTestAPI{a.loadTests, a.catalog}, Workflows: a.workflows,
 		Problems: a.problems, ProblemEvents: a.problems, Healing: a.healing,
 		Manifests: a.catalog, Report: a.reports,
-		Traffic: a.proxy, Rollouts: rolloutAPI{a.rollouts, a.db.Rollouts(), a.catalog},
+		Comparisons: comparisonAPI{a.comparisons, a},
+		Traffic:     a.proxy, Rollouts: rolloutAPI{a.rollouts, a.db.Rollouts(), a.catalog},
 		Stream: a.stream, Logger: a.log,
 	})
 	foreign, err := compat.New(compat.Config{Recorder: a.changes, Problems: a.problems, Verify: verifier(guard), GitHubSecret: a.cfg.GitHubSecret, Logger: a.log})

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"sort"
 	"sync"
+	"time"
 
 	"github.com/tidegate-io/tidegate/entity"
 )
@@ -23,7 +24,14 @@ const (
 type entities struct {
 	mu     sync.RWMutex
 	seen   map[entityKey]*list.Element
-	recent list.List // of entity.Entity, the one seen last in front
+	recent list.List // of known, the one seen last in front
+	rules  entity.Rules
+}
+
+// known is an entity as telemetry told of it, and as rules make it.
+type known struct {
+	raw, shown entity.Entity
+	at         time.Time // seen last; zero for those recovered from metrics
 }
 
 type entityKey struct {
@@ -39,17 +47,45 @@ func newEntities() *entities { return &entities{seen: map[entityKey]*list.Elemen
 func (e *entities) saw(en entity.Entity) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if at, known := e.seen[keyOf(en)]; known {
-		en.Tags = joined(at.Value.(entity.Entity).Tags, en.Tags)
-		at.Value = en
+	now := time.Now()
+	if at, ok := e.seen[keyOf(en)]; ok {
+		en.Tags = joined(at.Value.(known).raw.Tags, en.Tags)
+		at.Value = e.known(en, now)
 		e.recent.MoveToFront(at)
 		return
 	}
 	if len(e.seen) >= maxEntities {
 		oldest := e.recent.Back()
-		delete(e.seen, keyOf(e.recent.Remove(oldest).(entity.Entity)))
+		delete(e.seen, keyOf(e.recent.Remove(oldest).(known).raw))
 	}
-	e.seen[keyOf(en)] = e.recent.PushFront(en)
+	e.seen[keyOf(en)] = e.recent.PushFront(e.known(en, now))
+}
+
+func (e *entities) known(raw entity.Entity, at time.Time) known {
+	shown, _ := e.rules.Apply(raw)
+	return known{raw, shown, at}
+}
+
+// setRules puts tag and naming rules into force, for what was seen already as
+// well.
+func (e *entities) setRules(rules entity.Rules) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.rules = rules
+	for at := e.recent.Front(); at != nil; at = at.Next() {
+		k := at.Value.(known)
+		at.Value = e.known(k.raw, k.at)
+	}
+}
+
+// raw returns the entities as telemetry told of them.
+func (e *entities) raw() []entity.Entity {
+	return e.list(func(k known) (entity.Entity, bool) { return k.raw, true })
+}
+
+// seenSince returns the entities that telemetry came from since then.
+func (e *entities) seenSince(t time.Time) []entity.Entity {
+	return e.list(func(k known) (entity.Entity, bool) { return k.shown, k.at.After(t) })
 }
 
 // joined returns the tags of both, or the later ones alone when that would be
@@ -66,16 +102,23 @@ func joined(old, now map[string]string) map[string]string {
 	return tags
 }
 
-// Entities implements change.Entities.
+// Entities implements change.Entities: with the tags and names of the rules.
 func (e *entities) Entities(context.Context) ([]entity.Entity, error) {
+	return e.list(func(k known) (entity.Entity, bool) { return k.shown, true }), nil
+}
+
+// list returns what pick chooses, by id.
+func (e *entities) list(pick func(known) (entity.Entity, bool)) []entity.Entity {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	out := make([]entity.Entity, 0, len(e.seen))
 	for at := e.recent.Front(); at != nil; at = at.Next() {
-		out = append(out, at.Value.(entity.Entity))
+		if en, ok := pick(at.Value.(known)); ok {
+			out = append(out, en)
+		}
 	}
 	sort.Slice(out, func(i, j int) bool {
 		return out[i].ID+"\x00"+out[i].Ref.String() < out[j].ID+"\x00"+out[j].Ref.String()
 	})
-	return out, nil
+	return out
 }

@@ -82,6 +82,11 @@ func (a *App) recoverNotifications(ctx context.Context) error {
 	return nil
 }
 
+// eventPlaced tells browsers that an event got its entities, or never will.
+func (a *App) eventPlaced(_ context.Context, e change.Event) {
+	a.stream.Publish("change", map[string]any{"id": e.ID, "kind": e.Kind, "type": e.Type, "service": e.Service, "key": e.Key})
+}
+
 func (a *App) validationChanged(v guardian.Validation) {
 	a.stream.Publish("validation", map[string]any{"id": v.ID, "guardian": v.Guardian, "state": v.State, "status": v.Status})
 }
@@ -115,6 +120,7 @@ func (a *App) configured(ctx context.Context) error {
 	if err := a.defineHealing(); err != nil {
 		return err
 	}
+	a.entities.setRules(a.catalog.Rules())
 	sources, err := a.catalog.FlagSources()
 	if err != nil {
 		return err

@@ -48,6 +48,7 @@ type Config struct {
 	Report        Reporter
 	Traffic       Traffic
 	Rollouts      Rollouts
+	Comparisons   Comparisons
 	Stream        *Stream
 
 	Clock  func() time.Time // default time.Now
@@ -96,6 +97,7 @@ func Register(mux *http.ServeMux, cfg Config) huma.API {
 	a.registerWorkflows(api)
 	a.registerHealing(api)
 	a.registerRollouts(api)
+	a.registerComparisons(api)
 	a.registerProblems(api)
 	a.registerManifests(api, mux)
 	mux.Handle("GET /v1/stream", cfg.Stream)

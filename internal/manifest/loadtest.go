@@ -160,6 +160,10 @@ func (l *LoadTest) Definition(name string, labels map[string]string) *loadtest.T
 	return t
 }
 
+// inlined are the parts that may be a file.
+var inlined = [][]string{{"spec", "request", "body"}, {"spec", "monspec"}}
+
+
 // Inline replaces every body: {file: NAME} of load tests by the file's text,
 // read from files, so that the manifest can be sent to a server that does not
 // have them. Anything that it does not understand it leaves as it is: Parse
@@ -171,20 +175,22 @@ func Inline(data []byte, files fs.FS) ([]byte, error) {
 	}
 	changed := false
 	for _, doc := range docs {
-		body := lookup(doc, "spec", "request", "body")
-		file := lookup(body, "file")
-		if file == nil || file.Kind != yaml.ScalarNode {
-			continue
+		for _, at := range inlined {
+			body := lookup(doc, at...)
+			file := lookup(body, "file")
+			if file == nil || file.Kind != yaml.ScalarNode {
+				continue
+			}
+			text, err := fs.ReadFile(files, path.Clean(file.Value))
+			if err != nil {
+				return nil, fmt.Errorf("line %d: %s file %q: %w", file.Line, at[len(at)-1], file.Value, err)
+			}
+			*body = yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Content: []*yaml.Node{
+				{Kind: yaml.ScalarNode, Tag: "!!str", Value: "text"},
+				{Kind: yaml.ScalarNode, Tag: "!!str", Value: string(text)},
+			}}
+			changed = true
 		}
-		text, err := fs.ReadFile(files, path.Clean(file.Value))
-		if err != nil {
-			return nil, fmt.Errorf("line %d: body file %q: %w", file.Line, file.Value, err)
-		}
-		*body = yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Content: []*yaml.Node{
-			{Kind: yaml.ScalarNode, Tag: "!!str", Value: "text"},
-			{Kind: yaml.ScalarNode, Tag: "!!str", Value: string(text)},
-		}}
-		changed = true
 	}
 	if !changed {
 		return data, nil

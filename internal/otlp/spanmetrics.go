@@ -33,6 +33,7 @@ type spanMetrics struct {
 
 	mu      sync.Mutex
 	byRaw   map[string]*resource // by the encoded resource
+	told    int64                // when byRaw was emptied, unix ns
 	byRef   map[entity.Ref]*resource
 	edges   map[edgeKey]*series
 	all     map[*series]struct{}
@@ -92,6 +93,10 @@ func (m *spanMetrics) countLocked(arrival int64, t *wire.Traces) (fresh []entity
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.calls.at(arrival)
+	if arrival-m.told >= int64(tellAgain) {
+		clear(m.byRaw) // who is still there is told of again
+		m.told = arrival
+	}
 	var key [2 + maxName]byte
 	for i := range t.Groups {
 		g := &t.Groups[i]
@@ -117,6 +122,10 @@ func (m *spanMetrics) add(s *series, k int64, ns, failed uint64) {
 	d.observe(ns)
 	d.failed += failed
 }
+
+// tellAgain is how often those that send are told of: who was not heard of for
+// longer than that is gone.
+const tellAgain = 20 * time.Second
 
 // maxRaw bounds the encoded resources remembered; processes come and go.
 const maxRaw = 4096
