@@ -47,7 +47,7 @@ func TestTail(t *testing.T) {
 // Nothing that the program started outlives it.
 func TestGroup(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "child")
-	cmd := exec.Command("sh", "-c", `sleep 60 & echo $! > "`+file+`"`)
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", `sleep 60 & echo $! > "`+file+`"`)
 	Group(cmd)
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)
