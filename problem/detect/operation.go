@@ -29,6 +29,10 @@ const (
 	slowestMargin = 0.050
 	dropTo        = 0.7 // of the expected traffic
 	surgeTo       = 1.5
+	// Of the traffic of the last hour or so, where nothing is known of the day:
+	// in the evening it falls by half in that time.
+	recentDropTo  = 0.35
+	recentSurgeTo = 3
 )
 
 // What is usual is remembered for so long (time constants), and known after so
@@ -63,9 +67,10 @@ type share struct{ Bad, Total float64 }
 
 // traffic is the usual number of requests per second.
 type traffic struct {
-	Level, Weight float64 // freed of the season
-	Learned       time.Duration
-	Season        season // of its logarithm
+	Recent  level // of the last hour or so
+	Even    level // freed of the season, where that is known
+	Learned time.Duration
+	Season  season // of its logarithm
 }
 
 // test is the state of one test.
@@ -159,29 +164,40 @@ func (o *operation) slow(t int, move int, phi float64) slowness {
 // seasonalMove is by how many buckets the latencies are usually higher at this
 // time of the day than on average.
 func (o *operation) seasonalMove(at time.Time) int {
-	d, _ := o.Median.at(at)
+	d, _ := o.Median.shape(at)
 	return int(math.Round(d * bucketsPer))
 }
 
-// expected returns how many requests per second are usual at a time.
-func (tr *traffic) expected(at time.Time) float64 {
-	if tr.Weight == 0 {
-		return 0
+// level is an average that forgets, as its sum and its weight.
+type level struct{ Sum, Weight float64 }
+
+func (l *level) learn(v float64, step, memory time.Duration) {
+	keep := forgetting(step, memory)
+	l.Sum = l.Sum*keep + (1-keep)*v
+	l.Weight = l.Weight*keep + (1 - keep)
+}
+
+// expected returns how many requests per second are usual at a time, and the
+// fewest and the most that are acceptable: by the season, once there is a level
+// for it, or by what was recently.
+func (tr *traffic) expected(at time.Time) (usual, least, most float64) {
+	if d, known := tr.Season.shape(at); known && tr.Even.Weight > 0.5 {
+		usual = tr.Even.Sum / tr.Even.Weight * math.Exp(d)
+		return usual, dropTo * usual, surgeTo * usual
 	}
-	d, _ := tr.Season.at(at)
-	return tr.Level / tr.Weight * math.Exp(d)
+	if tr.Recent.Weight > 0 {
+		usual = tr.Recent.Sum / tr.Recent.Weight
+	}
+	return usual, recentDropTo * usual, recentSurgeTo * usual
 }
 
 // learn takes the slot as usual.
 func (tr *traffic) learn(at time.Time, requests float64, step time.Duration) {
-	memory := trafficMemory
-	d, seasonal := tr.Season.at(at)
-	if seasonal {
-		memory = seasonalMemory
-	}
 	tr.Learned += step
-	keep := forgetting(step, memory)
-	tr.Level = tr.Level*keep + (1-keep)*requests/step.Seconds()*math.Exp(-d)
-	tr.Weight = tr.Weight*keep + (1 - keep)
-	tr.Season.observe(at, step.Seconds(), requests/step.Seconds())
+	rate := requests / step.Seconds()
+	tr.Recent.learn(rate, step, trafficMemory)
+	if d, known := tr.Season.shape(at); known {
+		tr.Even.learn(rate*math.Exp(-d), step, seasonalMemory)
+	}
+	tr.Season.observe(at, step.Seconds(), rate)
 }

@@ -5,16 +5,13 @@ import (
 	"time"
 )
 
-// season is how a level varies over the day and over the week, as differences
-// from its long-term mean (logarithms, for what is positive). Hours are UTC.
+// season is the level of every hour of the day and of the week. Hours are UTC.
 //
-// A day's shape is used once two days were seen, a week's once two weeks were:
-// an hour that nothing is known of has no season.
+// An hour of the week is known once it was seen twice; until then the hour of
+// the day tells, once that was seen twice.
 type season struct {
 	Day  [24]phase
 	Week [24 * 7]phase
-	Mean float64 // of all hours, forgetting slowly
-	Seen float64 // hours
 	// Log is that the logarithm of the hour's mean is learned.
 	Log bool
 
@@ -26,9 +23,8 @@ type phase struct{ Level, Seen float32 }
 
 const (
 	minPhases     = 2
-	dayMemory     = 7   // occurrences of an hour of the day
-	weekMemory    = 4   // occurrences of an hour of the week
-	meanMemory    = 168 // hours
+	dayMemory     = 7 // occurrences of an hour of the day
+	weekMemory    = 4 // occurrences of an hour of the week
 	minHourShare  = 0.5
 	secondsAnHour = 3600
 )
@@ -52,13 +48,8 @@ func (s *season) close() {
 		if s.Log {
 			v = math.Log(max(v, 1.0/secondsAnHour))
 		}
-		s.Seen++
-		s.Mean += (v - s.Mean) / min(s.Seen, meanMemory)
-		// The first day is about the mean of less than a day: wait for it.
-		if s.Seen > 12 {
-			s.Day[s.hour%24].learn(v-s.Mean, dayMemory)
-			s.Week[weekHour(s.hour)].learn(v-s.Mean, weekMemory)
-		}
+		s.Day[s.hour%24].learn(v, dayMemory)
+		s.Week[weekHour(s.hour)].learn(v, weekMemory)
 	}
 	s.sum, s.n = 0, 0
 }
@@ -72,11 +63,9 @@ func (p *phase) learn(v float64, memory float32) {
 // epoch was a Thursday.
 func weekHour(hour int64) int64 { return (hour + 3*24) % (24 * 7) }
 
-// at returns the difference from the mean at t; known says whether there is
-// one. Between the middles of two hours it is interpolated.
-//
-// Of a slot it is asked at its middle.
-func (s *season) at(t time.Time) (d float64, known bool) {
+// at returns the level at t; known says whether there is one. Between the
+// middles of two hours it is interpolated. Of a slot it is asked at its middle.
+func (s *season) at(t time.Time) (level float64, known bool) {
 	x := float64(t.UnixMilli())/1000/secondsAnHour - 0.5
 	h := int64(math.Floor(x))
 	a, okA := s.phase(h)
@@ -94,4 +83,17 @@ func (s *season) phase(hour int64) (float64, bool) {
 	}
 	d := s.Day[hour%24]
 	return float64(d.Level), d.Seen >= minPhases
+}
+
+// shape is at, as the difference from the mean of the day.
+func (s *season) shape(t time.Time) (d float64, known bool) {
+	level, known := s.at(t)
+	if !known {
+		return 0, false
+	}
+	var mean float64
+	for i := range s.Day {
+		mean += float64(s.Day[i].Level) / float64(len(s.Day))
+	}
+	return level - mean, true
 }

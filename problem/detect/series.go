@@ -164,8 +164,8 @@ func (v *sample) judge() {
 
 // usual is what the series does at this time.
 func (v *sample) usual() float64 {
-	if d, known := v.Season.at(v.at.Add(-v.step / 2)); known {
-		return v.Season.Mean + d
+	if level, known := v.hour(); known {
+		return level
 	}
 	if len(v.Values.sorted) == 0 {
 		return math.NaN()
@@ -216,8 +216,13 @@ func (v *sample) seasonal() bool {
 	if len(v.Deviations.Values) < minValues {
 		return false
 	}
-	_, known := v.Season.at(v.at.Add(-v.step / 2))
+	_, known := v.hour()
 	return known
+}
+
+// hour is the level of the hour of the week.
+func (v *sample) hour() (level float64, known bool) {
+	return v.Season.at(v.at.Add(-v.step / 2))
 }
 
 // note keeps since when values are odd, and since when they are not.
@@ -361,8 +366,8 @@ func (v *sample) keep(odd bool) {
 		return
 	}
 	v.Values.add(v.value, size)
-	if d, known := v.Season.at(v.at.Add(-v.step / 2)); known {
-		v.Deviations.add(v.value-v.Season.Mean-d, size)
+	if level, known := v.hour(); known {
+		v.Deviations.add(v.value-level, size)
 	}
 }
 

@@ -29,8 +29,8 @@ type run struct {
 	total float64
 }
 
-// most is where M stops growing: far above any threshold.
-const most = 1e100
+// mostMass is where M stops growing: far above any threshold.
+const mostMass = 1e100
 
 // step adds one slot, which started at the given time, with the logarithm of
 // the likelihood ratio of every alternative. No slot counts for more than
@@ -39,7 +39,7 @@ func (e *evidence) step(start int64, llr *[alternatives]float64, limit, bad, tot
 	for j := range e.runs {
 		r := &e.runs[j]
 		l := min(llr[j], limit)
-		r.mass = min((1+r.mass)*math.Exp(l), most)
+		r.mass = min((1+r.mass)*math.Exp(l), mostMass)
 		if r.cusum += l; r.cusum <= 0 {
 			r.cusum, r.bad, r.total, r.since = 0, 0, 0, 0
 			continue

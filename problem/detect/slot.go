@@ -125,20 +125,21 @@ func (s *slot) learnLatency(o *operation, move int) {
 
 func (s *slot) judgeTraffic(o *operation, shown [tests]bool) {
 	drop, surge := &o.Tests[testDrop], &o.Tests[testSurge]
-	expected, got := o.Traffic.expected(s.end)*s.seconds, o.slotRequests
+	usual, least, most := o.Traffic.expected(s.end)
+	expected, got := usual*s.seconds, o.slotRequests
 	if o.Traffic.Learned >= s.opts.TrafficWarmup && expected > 0 {
 		phi := drop.Dispersion.phi()
-		least, largest := dropTo*expected, surgeTo*expected
+		least, most = least*s.seconds, most*s.seconds
 		s.weigh(o, testDrop, shown[testDrop], reading{
-			bad: max(0, expected-got), total: got, usual: expected / s.seconds, limit: least,
+			bad: max(0, expected-got), total: got, usual: usual, limit: least,
 			llr:  rateRatios(got, least, phi, &dropSteps),
 			back: func(recent float64) float64 { return rateBack(got, least, (min(recent, 0.7*least)+least)/2, phi) },
 			cap:  s.perSlot(trafficSlots),
 		})
 		s.weigh(o, testSurge, shown[testSurge], reading{
-			bad: max(0, got-expected), total: got, usual: expected / s.seconds, limit: largest,
-			llr:  rateRatios(got, largest, phi, &surgeSteps),
-			back: func(recent float64) float64 { return rateBack(got, largest, (max(recent, 1.5*largest)+largest)/2, phi) },
+			bad: max(0, got-expected), total: got, usual: usual, limit: most,
+			llr:  rateRatios(got, most, phi, &surgeSteps),
+			back: func(recent float64) float64 { return rateBack(got, most, (max(recent, 1.5*most)+most)/2, phi) },
 			cap:  s.perSlot(trafficSlots),
 		})
 	}
