@@ -166,8 +166,9 @@ func (s *Service) read(ctx context.Context, sig *signature.Signature, c signatur
 }
 
 // reading reads one metric of one environment.
-func (s *Service) reading(ctx context.Context, m signature.Metric, of []entity.Ref, w Window) (signature.Reading, error) {
-	out := signature.Reading{From: w.From, To: w.To, Entities: of}
+func (s *Service) reading(ctx context.Context, m signature.Metric, of []entity.Ref, w Window) (out signature.Reading, err error) {
+	defer s.caught(&err)
+	out = signature.Reading{From: w.From, To: w.To, Entities: of}
 	places := of
 	if m.Measure == signature.PromQL && !m.Places() && len(of) > 0 {
 		places = of[:1] // it names its places itself

@@ -122,12 +122,7 @@ func (s *Service) begin(ctx context.Context, v *Validation) error {
 // examine reads and judges within the lease; again says that it is worth
 // trying once more. A panic is the outcome of this one validation.
 func (s *Service) examine(ctx context.Context, v *Validation) (again bool, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.log.ErrorContext(ctx, "panic in a validation", "validation", v.ID, "panic", p, "stack", string(debug.Stack()))
-			again, err = false, fault.Internal("panic: %v", p)
-		}
-	}()
+	defer s.caught(&err)
 	within, cancel := context.WithTimeout(ctx, s.cfg.Lease*3/4)
 	defer cancel()
 	err = s.judge(within, v)
@@ -135,6 +130,14 @@ func (s *Service) examine(ctx context.Context, v *Validation) (again bool, err e
 		err = fault.Unavailable("the metrics could not be read within %s", s.cfg.Lease*3/4)
 	}
 	return err != nil && fault.Is(err, fault.KindUnavailable) && v.Attempts < maxAttempts, err
+}
+
+// caught makes a panic the error of a deferring function.
+func (s *Service) caught(err *error) {
+	if p := recover(); p != nil {
+		s.log.Error("panic in a validation", "panic", p, "stack", string(debug.Stack()))
+		*err = fault.Internal("panic: %v", p)
+	}
 }
 
 // record says what came out. The event's id is derived, so that it is there

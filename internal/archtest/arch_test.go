@@ -51,6 +51,9 @@ var rows = []row{
 	{pkg: "delivery/pipeline", may: []string{"delivery/deploy", "change", "entity", "fault"}, third: []string{"github.com/google/uuid"},
 		why: "takes revisions through stages; deploying, judging and load are asked of others"},
 	{pkg: "delivery/rollout", may: []string{"delivery/traffic", "change", "entity", "fault"}, why: "gives a version its users step by step; judging and moving are asked of others"},
+	{pkg: "delivery/signature", may: []string{"judge", "entity", "fault"}, why: "how far environments may differ: pure"},
+	{pkg: "delivery/validation", may: []string{"delivery/signature", "guardian", "judge", "change", "entity", "fault"},
+		third: []string{"golang.org/x/sync"}, why: "asks the guardians' sampler, judges signatures at their time"},
 	{pkg: "delivery/traffic", may: []string{"fault"}, why: "which version answers a request: placing and splitting"},
 
 	{pkg: "internal/artifact", may: domains, third: []string{"*"}, why: "what is deployed, by its content: sources put it there, deployers take it"},
