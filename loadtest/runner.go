@@ -172,7 +172,23 @@ func (r *Runner) Start(ctx context.Context, test Test, who string) (Run, error) 
 	if err := test.Check(); err != nil {
 		return Run{}, err
 	}
-	x, runCtx, err := r.admit(test, who)
+	return r.start(ctx, newID(r.cfg.Now().UTC()), test, who)
+}
+
+// StartOnce is Start under an id of the caller's: the same one again answers
+// the run that it began, whatever became of it.
+func (r *Runner) StartOnce(ctx context.Context, id string, test Test, who string) (Run, error) {
+	if run, err := r.Get(ctx, id); !fault.Is(err, fault.KindNotFound) {
+		return run, err
+	}
+	if err := test.Check(); err != nil {
+		return Run{}, err
+	}
+	return r.start(ctx, id, test, who)
+}
+
+func (r *Runner) start(ctx context.Context, id string, test Test, who string) (Run, error) {
+	x, runCtx, err := r.admit(id, test, who)
 	if err != nil {
 		return Run{}, err
 	}
@@ -216,11 +232,14 @@ func (r *Runner) announce(ctx context.Context, run Run) error {
 }
 
 // admit makes room for a run, or says why there is none.
-func (r *Runner) admit(test Test, who string) (*execution, context.Context, error) {
+func (r *Runner) admit(id string, test Test, who string) (*execution, context.Context, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.stopped {
 		return nil, nil, fault.Unavailable("the server is stopping")
+	}
+	if x := r.live[id]; x != nil {
+		return nil, nil, fault.Conflict("load test run %s exists already", id)
 	}
 	for _, x := range r.live {
 		if x.test.Name == test.Name {
@@ -232,7 +251,7 @@ func (r *Runner) admit(test Test, who string) (*execution, context.Context, erro
 	}
 	now := r.cfg.Now().UTC()
 	x := &execution{test: test, run: Run{
-		ID: newID(now), Test: test.Name, Target: test.Target, Purpose: test.Purpose,
+		ID: id, Test: test.Name, Target: test.Target, Purpose: test.Purpose,
 		Tool: test.Tool(), Who: who, State: StateRunning, Started: now,
 	}}
 	runCtx, cancel := context.WithCancel(r.base)

@@ -183,6 +183,9 @@ func (x *execution) loadTest(ctx context.Context, def *Action, run *ActionRun, l
 	switch lr.State {
 	case "finished":
 		return outcome{state: StateSucceeded, text: lr.Headline, set: set}, nil
+	case "lost": // by a restart of the server: a new run, so under a new key
+		again := func(a *ActionRun) { a.LoadTest, a.Key = nil, run.Key+"+" }
+		return outcome{state: StateRunning, text: "load test " + def.LoadTest.Test + " was interrupted and begins anew", set: again}, nil
 	case "failed":
 		return outcome{set: set}, fault.Invalid("load test %s: %s", def.LoadTest.Test, lr.Headline)
 	}

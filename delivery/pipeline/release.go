@@ -141,7 +141,7 @@ type ActionRun struct {
 // LoadRun is a load test that an action started.
 type LoadRun struct {
 	Run      string `json:"run"`
-	State    string `json:"state" enum:"running,finished,failed"`
+	State    string `json:"state" enum:"running,finished,failed,lost" doc:"lost: the server stopped during the run"`
 	Headline string `json:"headline,omitempty"`
 }
 

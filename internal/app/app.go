@@ -18,13 +18,16 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tidegate-io/tidegate/change"
+	"github.com/tidegate-io/tidegate/delivery/pipeline"
 	"github.com/tidegate-io/tidegate/delivery/rollout"
 	"github.com/tidegate-io/tidegate/delivery/validation"
 	"github.com/tidegate-io/tidegate/fault"
 	"github.com/tidegate-io/tidegate/flag"
 	"github.com/tidegate-io/tidegate/guardian"
 	"github.com/tidegate-io/tidegate/healing"
+	"github.com/tidegate-io/tidegate/internal/artifact"
 	"github.com/tidegate-io/tidegate/internal/compat"
+	"github.com/tidegate-io/tidegate/internal/deployer/process"
 	"github.com/tidegate-io/tidegate/internal/flagd"
 	"github.com/tidegate-io/tidegate/internal/httpapi"
 	"github.com/tidegate-io/tidegate/internal/integration/webhook"
@@ -33,6 +36,7 @@ import (
 	"github.com/tidegate-io/tidegate/internal/logstore"
 	"github.com/tidegate-io/tidegate/internal/otlp"
 	"github.com/tidegate-io/tidegate/internal/proxy"
+	"github.com/tidegate-io/tidegate/internal/source"
 	"github.com/tidegate-io/tidegate/internal/state"
 	"github.com/tidegate-io/tidegate/internal/tracestore"
 	"github.com/tidegate-io/tidegate/internal/tsdb"
@@ -72,6 +76,10 @@ type App struct {
 	logRules    *problem.LogWatch
 	alerts      *problem.AlertWatch
 	deployer    deployer // nil: deployments say how they are undone
+	pipelines   *pipeline.Service
+	processes   *process.Deployer
+	artifacts   *artifact.Store
+	sources     *source.Watcher
 	healing     *healing.Engine
 	undo        *undoer
 	reports     *reporter
@@ -114,6 +122,7 @@ func New(ctx context.Context, cfg Config) (_ *App, err error) {
 		{"load tests", a.openLoadTests},
 		{"comparisons", a.openComparisons},
 		{"routes", a.openTraffic},
+		{"pipelines", a.openPipelines},
 		{"workflows", a.openWorkflows},
 		{"problems", a.openProblems},
 		{"detection", a.openDetection},
@@ -292,6 +301,7 @@ func (a *App) Run(ctx context.Context, ready func(Listen) error) error {
 	run("alerts", a.alerts.Run)
 	run("detection", a.detection.Run)
 	run("healing", a.healing.Run)
+	a.runPipelines(run)
 	run("API", func(ctx context.Context) error { return serveHTTP(ctx, a.ports.api, a.handler, a.log) })
 	run("manifests", a.watchManifests)
 	g.Go(func() error { // browsers hold streams open: let them go first
@@ -356,8 +366,8 @@ func (a *App) openAPI(context.Context) error {
 		LoadTests: loadTestAPI{a.loadTests, a.catalog}, Workflows: a.workflows,
 		Problems: a.problems, ProblemEvents: a.problems, Healing: a.healing,
 		Manifests: a.catalog, Report: a.reports,
-		Comparisons: comparisonAPI{a.comparisons, a},
-		Traffic:     a.proxy, Rollouts: rolloutAPI{a.rollouts, a.db.Rollouts(), a.catalog},
+		Comparisons: comparisonAPI{a.comparisons, a}, Pipelines: pipelineAPI{a.pipelines, a.artifacts},
+		Traffic: a.proxy, Rollouts: rolloutAPI{a.rollouts, a.db.Rollouts(), a.catalog},
 		Stream: a.stream, Logger: a.log,
 	})
 	foreign, err := compat.New(compat.Config{Recorder: a.changes, Problems: a.problems, Verify: verifier(guard), GitHubSecret: a.cfg.GitHubSecret, Logger: a.log})

@@ -184,6 +184,11 @@ func (c *catalog) checkReferences(objects []manifest.Object) error {
 				return err
 			}
 		}
+		if p, ok := o.Spec.(*manifest.Pipeline); ok {
+			if err := checkPipeline(o.ID(), p, has); err != nil {
+				return err
+			}
+		}
 		w, ok := o.Spec.(*manifest.Workflow)
 		if !ok {
 			continue

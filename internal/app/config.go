@@ -39,6 +39,10 @@ type Config struct {
 	// Prometheus to judge from, instead of the embedded store.
 	Prometheus Prometheus
 
+	// StopApps ends the processes that pipelines deployed when the server ends,
+	// instead of leaving them running for the next one.
+	StopApps bool
+
 	Retention Retention
 	Logger    *slog.Logger
 }

@@ -25,6 +25,7 @@ import (
 //	                      and alerting profiles send them to channels;
 //	                      healing decides whether something is to be done
 //	healing advanced    → browsers are told
+//	release advanced    → browsers are told; its events are recorded by pipeline
 //	manifests changed   → flag sources, channels, rules and profiles are put
 //	                      into force
 //
@@ -116,6 +117,9 @@ func (a *App) configured(ctx context.Context) error {
 	}
 	if a.detection != nil {
 		a.detection.define(a.catalog.WatchedSeries())
+	}
+	if err := a.definePipelines(); err != nil {
+		return err
 	}
 	if err := a.defineHealing(); err != nil {
 		return err

@@ -24,7 +24,8 @@ type undoer struct {
 	http    *http.Client
 	// rollouts is set once there are some.
 	rollouts *rollout.Engine
-	now     func() time.Time
+	deployer deployer // set once there are pipelines
+	now      func() time.Time
 
 	mu sync.Mutex // one undo at a time: they are rare, and must not race
 }
@@ -66,6 +67,8 @@ func (u *undoer) Undo(ctx context.Context, eventID, who, reason string) (change.
 		return u.webhook(ctx, e, who, reason)
 	case "rollout":
 		return u.undoRollout(ctx, e, who, reason)
+	case change.UndoRollback:
+		return u.undoDeployment(ctx, e, who, reason)
 	}
 	return change.Event{}, fault.Invalid("change event %s: unknown kind of undo %q", e.ID, e.Undo.Kind)
 }

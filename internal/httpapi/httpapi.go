@@ -49,6 +49,7 @@ type Config struct {
 	Traffic       Traffic
 	Rollouts      Rollouts
 	Comparisons   Comparisons
+	Pipelines     Pipelines
 	Stream        *Stream
 
 	Clock  func() time.Time // default time.Now
@@ -99,6 +100,7 @@ func Register(mux *http.ServeMux, cfg Config) huma.API {
 	a.registerRollouts(api)
 	a.registerComparisons(api)
 	a.registerProblems(api)
+	a.registerPipelines(api, mux)
 	a.registerManifests(api, mux)
 	mux.Handle("GET /v1/stream", cfg.Stream)
 	return api
