@@ -45,10 +45,13 @@ func (s *Service) resolve(ctx context.Context, id string) (string, error) {
 }
 
 // Comment adds to the story of a problem, open or closed. Kind is "comment"
-// when empty.
+// when empty; Link is a URL, or a path on this server.
 func (s *Service) Comment(ctx context.Context, id string, c Comment) error {
 	if err := checkPerson(c.Who, "text", c.Text); err != nil {
 		return err
+	}
+	if !safeLink(c.Link) {
+		return fault.InvalidField("link", "expected an http or https URL, or a path")
 	}
 	return s.change(ctx, id, func(b *board, r *Record) error {
 		if c.Time.IsZero() {
@@ -60,6 +63,12 @@ func (s *Service) Comment(ctx context.Context, id string, c Comment) error {
 		r.say(c)
 		return nil
 	})
+}
+
+// safeLink admits only what a browser may be sent to.
+func safeLink(link string) bool {
+	path := strings.HasPrefix(link, "/") && !strings.HasPrefix(link, "//")
+	return link == "" || len(link) <= maxURL && (path || strings.HasPrefix(link, "http://") || strings.HasPrefix(link, "https://"))
 }
 
 // Acknowledge says who looks after the problem; alerts that still wait are not
