@@ -24,6 +24,7 @@ const (
 	peerSaid     = 1.5  // and it said itself that it cannot
 	peerShared   = 2.0  // for several of ours at once
 	peerAnnounce = 3.0  // its operator announced it
+	peerOurs     = -3.0 // but one of ours that is called fell silent: it is probably that
 	peerLoaded   = -3.0 // but we began to ask more of it, or otherwise
 
 	neighbourRose = 4.0 // a resource of something else rose when it began
@@ -171,6 +172,14 @@ func (w *world) dependency(ranked []suspect, chain map[int]bool, began time.Time
 	}
 	if e, ok := w.announced(began); ok {
 		h.add("no-change", peerAnnounce, fmt.Sprintf("announced at %s: %s", clock(e.Start), e.Title))
+	}
+	if len(ranked) > 0 {
+		for _, c := range w.nodes[ranked[0].node].callees {
+			if w.silent(c) {
+				h.add("anomaly", peerOurs, "but "+w.nodes[c].ref.Service+" fell silent, which is called too")
+				break
+			}
+		}
 	}
 	if len(ranked) > 0 && w.loadRose(ranked[0].node) {
 		h.add("anomaly", peerLoaded, "but "+w.nodes[ranked[0].node].ref.Service+" is asked more than before")

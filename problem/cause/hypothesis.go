@@ -48,7 +48,7 @@ const (
 
 	ofVersion      = 1.0  // the failing spans are of the version deployed
 	ofOtherVersion = -3.0 // they are of another
-	takesBack      = -1.5 // it takes another change back
+	takesBack      = -3.0 // it takes another change back, to what was good
 	becameKnown    = -3.0 // a flag became known, which is not to say that anything changed
 	overwritten    = -3.0 // the same flag or value was set again before the onset
 )
@@ -57,7 +57,7 @@ const (
 const (
 	touchOrigin = 1.0
 	touchFlag   = 1.0 // a flag that the failing requests evaluate
-	touchPeer   = 0.9 // the called side that left no span
+	touchPeer   = 0.9 // the called side that left no span, or fell silent
 	touchLoad   = 0.8 // a caller that asks more of the origin than before
 	touchCallee = 0.3 // what the origin calls
 	touchPath   = 0.2 // a caller that the symptom passes through
@@ -170,7 +170,11 @@ func (w *world) touches(e change.Event, origin int, chain map[int]bool) (share f
 		}
 	}
 	for _, c := range n.callees {
-		if r := w.nodes[c].ref; e.Touches(r) {
+		switch r := w.nodes[c].ref; {
+		case !e.Touches(r):
+		case w.silent(c):
+			best(touchPeer, r, "changed "+r.Service+", which "+n.ref.Service+" calls and which fell silent")
+		default:
 			best(touchCallee, r, "changed "+r.Service+", which "+n.ref.Service+" calls")
 		}
 	}
@@ -210,6 +214,20 @@ func hostOf(peer, service string) bool {
 func (w *world) loadRose(i int) bool {
 	_, ok := w.traffic(i, true)
 	return ok
+}
+
+// silent reports whether a place stopped being reached when it began: hardly
+// any traffic is left, or no measurements come any more.
+func (w *world) silent(i int) bool {
+	if t, ok := w.traffic(i, false); ok && t.s.after < 0.2*t.s.before {
+		return true
+	}
+	m := w.nodes[i].best(RoleTraffic)
+	if m == nil || len(m.Points) < fewestPoints {
+		return false
+	}
+	last := m.Points[len(m.Points)-1].Time.Add(m.Step)
+	return last.Before(w.onset.Add(m.Step)) && w.newest.Sub(last) > 2*m.Step
 }
 
 // weighTime weighs when a change was made. It reports false for one after the
@@ -252,7 +270,7 @@ func (w *world) weighFacts(h *hypothesis, e change.Event, all []change.Event) {
 	if later, ok := evidence.Superseded(e, all, w.onset); ok && e.Kind != change.KindDeployment {
 		h.add("change", overwritten, fmt.Sprintf("“%s” was overwritten by “%s” before it began", e.Title, later.Title))
 	}
-	if e.Kind != change.KindDeployment || e.To == "" {
+	if e.Kind != change.KindDeployment || e.To == "" || e.UndoOf != "" {
 		return
 	}
 	for _, g := range w.Failures {

@@ -18,6 +18,8 @@ type world struct {
 	index map[entity.Ref]int
 	// onset is when the first symptom began.
 	onset time.Time
+	// newest is the end of the latest point of any series.
+	newest time.Time
 }
 
 // node is one place: a service in an environment, or something else that has
@@ -198,6 +200,11 @@ func (w *world) measure(s Series) {
 		m.shifts = w.shiftsOf(s)
 	}
 	n.series = append(n.series, m)
+	if len(s.Points) > 0 {
+		if last := s.Points[len(s.Points)-1].Time.Add(s.Step); last.After(w.newest) {
+			w.newest = last
+		}
+	}
 }
 
 // shiftsOf finds the shifts that lead up to the symptom by what was known when

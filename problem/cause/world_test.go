@@ -196,6 +196,23 @@ func worlds() map[string]asked {
 				change(change.KindFlag, "frontend", "newBanner on", 3*time.Minute, key("newBanner", "off", "on")),
 			want{problem.CauseDependency, "api.cards.example", "", problem.RemedyFailOver},
 		},
+		"an outage of what is not ours, soon after a rollback": {
+			newLittle().failing(0.5, "frontend", "checkout", "payment").symptom("frontend", problem.SignalErrors).
+				group("payment", "POST", "BankError", "card network answered <n> Service Unavailable", func(g *evidence.FailureGroup) {
+					g.Peer, g.Origin.Version, g.Flags = "127.0.0.1", "1.0", []string{"paymentFailure"}
+				}).
+				change(change.KindDeployment, "payment", "payment 2.0", 4*time.Minute, key("payment", "1.0", "2.0")).
+				change(change.KindDeployment, "payment", "back to payment 1.0", 80*time.Second, key("payment", "2.0", "1.0"), func(e *change.Event) { e.UndoOf = "change-0" }).
+				change(change.KindFlag, "", "paymentFailure on", 2*time.Minute, key("paymentFailure", "off", "on")).
+				change(change.KindFlag, "", "paymentFailure off", 50*time.Second, key("paymentFailure", "on", "off"), func(e *change.Event) { e.UndoOf = "change-2" }),
+			want{problem.CauseDependency, "127.0.0.1", "", problem.RemedyFailOver},
+		},
+		"a deployment that does not come up": {
+			newLittle().failing(0.9, "frontend", "checkout").from(onset, "payment", "requests", times(0)).symptom("checkout", problem.SignalErrors).
+				group("checkout", "payment/Charge", "", "connection refused", func(g *evidence.FailureGroup) { g.Peer = "127.0.0.1" }).
+				change(change.KindDeployment, "payment", "payment 2.0", 20*time.Second),
+			want{problem.CauseChange, "checkout", "payment 2.0", problem.RemedyRollback},
+		},
 		"an expired certificate": {
 			newLittle().failing(0.9, "frontend", "checkout").symptom("checkout", problem.SignalErrors).
 				group("checkout", "POST payment", "", "tls: x509: certificate has expired or is not yet valid").
