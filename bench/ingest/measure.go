@@ -38,7 +38,7 @@ func (b *bench) measureCollector(ctx context.Context, run int) error {
 	if err != nil {
 		return err
 	}
-	if err := p.spawn(b.core); err != nil {
+	if err := p.spawn(ctx, b.core); err != nil {
 		return err
 	}
 	defer p.kill()
@@ -108,7 +108,7 @@ func (b *bench) measureTidegate(ctx context.Context, run int) error {
 	}
 	defer os.RemoveAll(dir)
 	p := tidegateProcess(b.tidegate, dir)
-	if err := p.spawn(b.core); err != nil {
+	if err := p.spawn(ctx, b.core); err != nil {
 		return err
 	}
 	defer func() { p.kill() }()
@@ -151,7 +151,7 @@ func (b *bench) measureTidegate(ctx context.Context, run int) error {
 	}
 
 	p.kill()
-	if err := p.spawn(b.core); err != nil {
+	if err := p.spawn(ctx, b.core); err != nil {
 		return fmt.Errorf("after a kill: %w", err)
 	}
 	api = &client{base: p.api}
@@ -188,7 +188,7 @@ func (b *bench) lag(ctx context.Context, p *process, api *client, pl *pool, pass
 	}
 	answered := time.Now()
 	id := [16]byte(r.body[r.traceIDs[0] : r.traceIDs[0]+16])
-	if err := poll(10*time.Second, "a span to be readable", func() error {
+	if err := poll(ctx, 10*time.Second, "a span to be readable", func() error {
 		_, err := api.trace(ctx, id)
 		return err
 	}); err != nil {
@@ -202,7 +202,7 @@ func (b *bench) lag(ctx context.Context, p *process, api *client, pl *pool, pass
 // receiver, and whole traces to be whole.
 func (b *bench) check(ctx context.Context, api *client, spans int, ids [][16]byte) error {
 	started := time.Now()
-	if err := poll(30*time.Second, "all spans to be counted", func() error {
+	if err := poll(ctx, 30*time.Second, "all spans to be counted", func() error {
 		counted, err := api.counted(ctx)
 		if err == nil && counted != float64(spans) {
 			err = fmt.Errorf("%.0f spans were counted, %d sent and acknowledged", counted, spans)

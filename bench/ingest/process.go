@@ -30,7 +30,7 @@ type process struct {
 }
 
 // spawn starts the process and waits until it is ready.
-func (p *process) spawn(core int) error {
+func (p *process) spawn(ctx context.Context, core int) error {
 	argv := p.argv
 	if taskset, err := exec.LookPath("taskset"); err == nil && core >= 0 {
 		argv = append([]string{taskset, "-c", strconv.Itoa(core)}, argv...)
@@ -43,7 +43,7 @@ func (p *process) spawn(core int) error {
 	}
 	p.done = make(chan struct{})
 	go func() { _ = p.cmd.Wait(); close(p.done) }()
-	return poll(time.Minute, p.name+" to be ready", func() error {
+	return poll(ctx, time.Minute, p.name+" to be ready", func() error {
 		select {
 		case <-p.done:
 			return stop{fmt.Errorf("%s ended: %s", p.name, p.output)}
@@ -197,7 +197,7 @@ func build(ctx context.Context, dir, into string) error {
 type stop struct{ error }
 
 // poll tries until try returns nil, for at most the given time.
-func poll(limit time.Duration, what string, try func() error) error {
+func poll(ctx context.Context, limit time.Duration, what string, try func() error) error {
 	deadline := time.Now().Add(limit)
 	for {
 		err := try()
@@ -210,6 +210,10 @@ func poll(limit time.Duration, what string, try func() error) error {
 		case time.Now().After(deadline):
 			return fmt.Errorf("waited %s for %s: %w", limit, what, err)
 		}
-		time.Sleep(2 * time.Millisecond)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(2 * time.Millisecond):
+		}
 	}
 }

@@ -149,7 +149,7 @@ func (b *bench) reencode(ctx context.Context, dir string, spans int) error {
 	ended := make(chan error, 1)
 	before := ownCPU()
 	go func() { ended <- store.Run(ctx) }()
-	err = poll(5*time.Minute, "the segments to be re-encoded", func() error {
+	err = poll(ctx, 5*time.Minute, "the segments to be re-encoded", func() error {
 		if left := store.Waiting(); left > 0 {
 			return fmt.Errorf("%d segments to go", left)
 		}

@@ -16,7 +16,7 @@ func (b *bench) soakRun(ctx context.Context) error {
 		return err
 	}
 	p := tidegateProcess(b.tidegate, dir)
-	if err := p.spawn(b.core); err != nil {
+	if err := p.spawn(ctx, b.core); err != nil {
 		return err
 	}
 	defer p.kill()
