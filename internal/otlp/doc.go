@@ -3,10 +3,10 @@
 //
 // A request is checked, made durable, counted and only then answered:
 //
-//	bytes → wire.Walk (is it sound?) → TraceStore.Append → span metrics → answer
+//	bytes → wire.Traces.Parse (is it sound?) → TraceStore.AppendTraces → span metrics → answer
 //
-// The bytes of a trace request are stored as they came; nothing decodes a span
-// until somebody opens it. What the walk sees is counted exactly, every span,
+// The bytes of a trace request are stored as they came and walked once; nothing
+// decodes a span until somebody opens it. What the walk sees is counted exactly, every span,
 // into calls and durations per service, operation, kind, status, environment
 // and version, and into the service graph; every two seconds the counts go to
 // the metrics store.

@@ -14,6 +14,10 @@
 // survive the death of the process; they are synced to the disk every
 // SyncEvery (or with every commit), so a power cut costs at most that much.
 //
+// Data that has aged is rewritten in larger frames that are compressed harder:
+// by columns where the schema gives a [Layout] of its messages, which restores
+// each request to the byte. This takes a share of a core and yields to ingest.
+//
 // What a frame holds is known to its [Schema] only: a summary S, by which
 // queries skip frames, and 32-bit keys (hashes of trace ids), by which
 // [Log.Lookup] finds the few frames that can hold an id.
