@@ -46,10 +46,18 @@ type problemDetails struct {
 // do sends in (JSON, or bytes as they are) and decodes the answer into out,
 // which may be nil or a *[]byte.
 func (c *client) do(ctx context.Context, method, path string, in, out any) error {
+	return c.keyed(ctx, method, path, "", in, out)
+}
+
+// keyed is do with an idempotency key, unless that is empty. An io.Reader is
+// sent as it is.
+func (c *client) keyed(ctx context.Context, method, path, key string, in, out any) error {
 	var reqBody io.Reader
 	contentType := "application/json"
 	switch v := in.(type) {
 	case nil:
+	case io.Reader:
+		reqBody, contentType = v, "application/octet-stream"
 	case []byte:
 		reqBody, contentType = bytes.NewReader(v), "application/yaml"
 	default:
@@ -65,6 +73,9 @@ func (c *client) do(ctx context.Context, method, path string, in, out any) error
 	}
 	if reqBody != nil {
 		req.Header.Set("Content-Type", contentType)
+	}
+	if key != "" {
+		req.Header.Set("Idempotency-Key", key)
 	}
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
