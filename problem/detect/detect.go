@@ -169,16 +169,16 @@ func (d *Detector) clear() {
 
 // Observe takes the slot of length step that ended at a time: all operations
 // that had a request in it. An operation that is known and not in the batch
-// had none. Slots come in order; one that was there already is ignored. It
-// returns the events that began, changed or ended.
+// had none. Slots come in order; one that was there already is ignored, unless
+// it is an hour back: then the clock was set back. It returns the events that began, changed or ended.
 func (d *Detector) Observe(at time.Time, step time.Duration, batch []Observation) []problem.Event {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if step <= 0 || !at.After(d.last) {
+	if step <= 0 || isOld(at, d.last) {
 		return nil
 	}
 	s := slot{start: at.Add(-step), end: at, seconds: step.Seconds(), opts: &d.opts}
-	s.gap = !d.last.IsZero() && s.start.Sub(d.last) > step
+	s.gap = !d.last.IsZero() && s.start.Sub(d.last).Abs() > step
 	d.last = at
 	for i := range batch {
 		d.take(&batch[i], at)
@@ -193,6 +193,12 @@ func (d *Detector) Observe(at time.Time, step time.Duration, batch []Observation
 	}
 	slices.SortFunc(s.events, func(a, b problem.Event) int { return cmp.Compare(a.ID, b.ID) })
 	return s.events
+}
+
+// isOld reports whether a time was there already. One that is far back is not:
+// the clock was set back.
+func isOld(at, last time.Time) bool {
+	return !at.After(last) && last.Sub(at) < time.Hour
 }
 
 // observeService judges the service, which is the first of ops, and its

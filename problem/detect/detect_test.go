@@ -259,8 +259,12 @@ func TestBadInput(t *testing.T) {
 	if n := len(d.operations); n > 4 {
 		t.Errorf("%d operations are watched, the limit is 4", n)
 	}
-	if events := d.Observe(begin, slotLength, batch); events != nil {
+	last := d.Last()
+	if d.Observe(begin, slotLength, batch); d.Last() != last {
 		t.Error("an old slot was taken again")
+	}
+	if d.Observe(begin.Add(-2*time.Hour), slotLength, batch); d.Last() == last {
+		t.Error("after the clock was set back nothing is observed any more")
 	}
 	if _, err := New(Options{Quiet: -1}); err == nil {
 		t.Error("a negative duration was accepted")

@@ -101,7 +101,7 @@ func (d *Detector) ObserveSeries(is Series, at time.Time, step time.Duration, va
 		s = &series{First: at, Before: math.NaN()}
 		d.series[is.Name] = s
 	}
-	if !at.After(s.Last) {
+	if isOld(at, s.Last) {
 		return nil
 	}
 	s.Is, s.Last = is, at
@@ -339,7 +339,12 @@ func (v *sample) say() {
 	} else {
 		e.Observed = v.value
 		e.Title = fmt.Sprintf("%s is %s, usually %s", v.Is.Name, figure(v.value, e.Unit), usual)
-		e.Why = fmt.Sprintf("By the last week's values, one so far from %s comes once in %s or less often.", usual, inDays(v.opts.SeriesAlarmEvery))
+		when := "by the last week's values"
+		if _, known := v.hour(); known {
+			when = "at this hour"
+		}
+		e.Why = fmt.Sprintf("It is usually %s %s; so far from that it is once in %s or less often.",
+			usual, when, inDays(v.opts.SeriesAlarmEvery))
 	}
 	v.events = append(v.events, *e)
 }

@@ -89,14 +89,27 @@ func readSnapshot(data []byte) (snapshot, error) {
 		return s, fault.Invalid("what detection had learned is of version %d, expected %d", s.Version, snapshotVersion)
 	}
 	for _, o := range s.Operations {
-		if o == nil || o.Service == "" || len(o.Latency.Counts) != 0 && len(o.Latency.Counts) != indexes {
+		if o == nil || !o.sound() {
 			return s, fault.Invalid("what detection had learned is damaged")
 		}
 	}
 	for _, x := range s.Series {
-		if x == nil || x.Is.Name == "" {
+		if x == nil || x.Is.Name == "" || x.Values.Next > len(x.Values.Values) {
 			return s, fault.Invalid("what detection had learned is damaged")
 		}
 	}
 	return s, nil
 }
+
+// sound reports whether an operation can be worked with.
+func (o *operation) sound() bool {
+	sound := o.Service != "" && o.Latency.sound()
+	for t := range o.Tests {
+		if g := o.Tests[t].Open; g != nil {
+			sound = sound && g.Latency.sound()
+		}
+	}
+	return sound
+}
+
+func (l *latencies) sound() bool { return len(l.Counts) == 0 || len(l.Counts) == indexes }

@@ -30,11 +30,13 @@ func describe(e *problem.Event) {
 	case problem.SignalLatency:
 		e.Severity = problem.SeveritySlowdown
 		e.Title = fmt.Sprintf("%s: requests take %s", of, seen)
-		e.Why = fmt.Sprintf("The median is %s, usually %s; %.0f of %.0f requests were slower than the usual ones by far.", seen, usual, e.Affected, e.Requests)
+		e.Why = fmt.Sprintf("The median is %s, usually %s; %.0f of %.0f requests were slower than the usual ones by far.",
+			seen, usual, e.Affected, e.Requests)
 	case problem.SignalSlowest:
 		e.Severity = problem.SeveritySlowdown
 		e.Title = fmt.Sprintf("%s: the slowest tenth of the requests takes more than %s", of, seen)
-		e.Why = fmt.Sprintf("A tenth of the requests takes more than %s, usually more than %s; %.0f of %.0f requests were slower than that by far.", seen, usual, e.Affected, e.Requests)
+		e.Why = fmt.Sprintf("A tenth of the requests takes more than %s, usually more than %s; %.0f of %.0f requests were slower than that by far.",
+			seen, usual, e.Affected, e.Requests)
 	case problem.SignalTrafficDrop:
 		e.Severity = problem.SeverityAvailability
 		e.Title = fmt.Sprintf("%s: fewer requests than usual", of)
