@@ -19,6 +19,10 @@ const concerns: Record<string, string[]> = {
   flag: ["flags", "flag-audit", "events"],
   loadtest: ["loadtests", "loadtest-runs", "loadtest-run", "events"],
   workflow: ["workflows", "workflow-runs", "workflow-run", "events"],
+  problem: ["problems", "problem", "events", "remedies"],
+  healing: ["healing", "healing-actions", "problem", "remedies", "events"],
+  route: ["routes"],
+  rollout: ["rollouts", "rollout-runs", "rollout-run", "routes", "events"],
   ingest: ["status", "services", "service", "graph"],
 };
 

@@ -68,3 +68,18 @@ export const useLoadRun = (id: string) => useGet<T.LoadRun>("loadtest-run", `/v1
 export const useWorkflows = () => useGet<T.Schemas["WorkflowList"]>("workflows", "/v1/workflows");
 export const useWorkflowRuns = (p: Params) => useGet<T.Schemas["WorkflowRuns"]>("workflow-runs", "/v1/workflow-runs", p);
 export const useWorkflowRun = (id: string) => useGet<T.WorkflowRun>("workflow-run", `/v1/workflow-runs/${seg(id)}`, {}, { fresh: true });
+
+export const useProblems = (p: Params, every = 15_000) => useGet<T.Schemas["ProblemList"]>("problems", "/v1/problems", p, { every });
+export const useProblem = (id: string) => useGet<T.Problem>("problem", `/v1/problems/${seg(id)}`, {}, { fresh: true, every: 15_000 });
+export const useHealing = () => useGet<T.HealingStatus>("healing", "/v1/healing", {}, { every: 30_000 });
+export const useHealingActions = (p: Params) => useGet<T.Schemas["HealingActions"]>("healing-actions", "/v1/healing/actions", p);
+export const useRemedies = (problem: string | null) =>
+  useGet<T.Schemas["HealingOptions"]>("remedies", problem === null ? null : `/v1/problems/${seg(problem)}/remedies`, {}, { fresh: true });
+
+export const useRoutes = () => useGet<T.Schemas["RouteList"]>("routes", "/v1/routes", {}, { every: 4000 });
+export const useRollouts = () => useGet<T.Schemas["RolloutList"]>("rollouts", "/v1/rollouts");
+export const useRolloutRuns = (p: Params) => useGet<T.Schemas["RolloutRuns"]>("rollout-runs", "/v1/rollout-runs", p);
+export const useRolloutRun = (id: string) => useGet<T.RolloutRun>("rollout-run", `/v1/rollout-runs/${seg(id)}`, {}, { fresh: true });
+
+export const useSeries = (query: string | undefined, from: number, to: number) =>
+  useGet<T.Schemas["SeriesList"]>("query", query ? "/v1/query" : null, { query, from, to }, { every: 15_000 });

@@ -4,6 +4,112 @@
  */
 
 export interface paths {
+    "/v1/build-report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get v1 build report */
+        get: operations["get-build-report"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/build-report/{format}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List v1 build report by format */
+        get: operations["download-build-report"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/comparison-validations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get v1 comparison validations */
+        get: operations["list-comparison-validations"];
+        put?: never;
+        /** Register a comparison */
+        post: operations["register-comparison"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/comparison-validations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get v1 comparison validations by ID */
+        get: operations["get-comparison-validation"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/entities": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get v1 entities */
+        get: operations["get-v1-entities"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/entity-rules/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Preview entity rules
+         * @description What the EntityRules of the file, or without a file those in force, do to the entities seen.
+         */
+        post: operations["preview-entity-rules"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/events": {
         parameters: {
             query?: never;
@@ -790,6 +896,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/signatures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get v1 signatures */
+        get: operations["get-v1-signatures"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/status": {
         parameters: {
             query?: never;
@@ -1082,12 +1205,69 @@ export interface components {
             text: string;
             who: string;
         };
+        ComparisonInput: {
+            build?: string;
+            /** @description its name in the performance signatures */
+            comparison: string;
+            /** @description where the build was deployed */
+            environment?: string;
+            /** @description judge the time from now on, for example 5m */
+            in?: string;
+            /** @description makes a repeated request harmless */
+            key?: string;
+            /** @description judge the time just passed, for example 5m */
+            last?: string;
+            /**
+             * @description instead of the comparison's
+             * @enum {string}
+             */
+            mode?: "point" | "confidence";
+            /** @description a monspec.json, used instead of the signatures in force */
+            monspec?: string;
+            pipeline?: string;
+            release?: string;
+            /** @description only this service, on both sides */
+            service?: string;
+            /** @description only this signature; default all that have the comparison */
+            signature?: string;
+            stage?: string;
+            /** @description only this version of the source */
+            version?: string;
+            who: string;
+        };
+        ComparisonList: {
+            validations: components["schemas"]["Validation"][] | null;
+        };
         Edge: {
             client: string;
             errorRatio: number | null;
             p95: number | null;
             requestsPerSecond: number | null;
             server: string;
+        };
+        Entity: {
+            /** @description deployment.environment.name */
+            environment?: string;
+            /** @description stable id, for example SERVICE-checkout */
+            id: string;
+            name?: string;
+            /** @description service.name */
+            service: string;
+            tags?: {
+                [key: string]: string;
+            };
+            type: string;
+            /** @description service.version */
+            version?: string;
+        };
+        EntityEffect: {
+            key?: string;
+            name?: string;
+            rule: string;
+            value?: string;
+        };
+        EntityList: {
+            entities: components["schemas"]["Entity"][] | null;
         };
         EntityRef: {
             /** @description deployment.environment.name */
@@ -2353,6 +2533,16 @@ export interface components {
         RouteList: {
             routes: components["schemas"]["TrafficStatus"][] | null;
         };
+        RulePreview: {
+            effect: components["schemas"]["EntityEffect"];
+            /** @description as the rules make it */
+            entity: components["schemas"]["Entity"];
+            /** @description name of the EntityRules */
+            set: string;
+        };
+        RulePreviewList: {
+            matches: components["schemas"]["RulePreview"][] | null;
+        };
         Series: {
             labels: {
                 [key: string]: string;
@@ -2396,6 +2586,111 @@ export interface components {
             validations: components["schemas"]["GuardianValidation"][] | null;
             versions: string[] | null;
             versionsDetail: components["schemas"]["Version"][] | null;
+        };
+        Signature: {
+            comparisons: components["schemas"]["SignatureComparison"][] | null;
+            description?: string;
+            environments: components["schemas"]["SignatureEnvironment"][] | null;
+            metrics: components["schemas"]["SignatureMetric"][] | null;
+            /** @enum {string} */
+            mode: "point" | "confidence";
+            /** @description unique; comparisons are listed under it */
+            name: string;
+            owner?: string;
+            /** @description the entity's name as monspec gives it */
+            title?: string;
+            type: string;
+        };
+        SignatureComparison: {
+            /** @description environment compared with; without it only static limits hold */
+            compare?: string;
+            /** @enum {string} */
+            mode?: "point" | "confidence";
+            name: string;
+            /**
+             * Format: int64
+             * @description nanoseconds
+             */
+            shiftCompare?: number;
+            /**
+             * Format: int64
+             * @description nanoseconds
+             */
+            shiftSource?: number;
+            /** @description environment that is judged */
+            source: string;
+            /** Format: double */
+            tolerance: number;
+            tolerances?: {
+                [key: string]: number;
+            };
+        };
+        SignatureEnvironment: {
+            name: string;
+            /** @description entity selector */
+            selector: string;
+        };
+        SignatureList: {
+            signatures: components["schemas"]["Signature"][] | null;
+        };
+        SignatureMetric: {
+            /** @description min, max, avg, sum, median, count or pXX */
+            aggregate: string;
+            key: string;
+            /** Format: double */
+            lower?: number;
+            measure: string;
+            /** @description one operation of the service (span name); all when empty */
+            operation?: string;
+            promql?: string;
+            /** @description of promql */
+            unit?: string;
+            /** Format: double */
+            upper?: number;
+            /** @enum {string} */
+            validate: "upper" | "lower";
+        };
+        SignatureReading: {
+            /** Format: date-time */
+            from: string;
+            queries?: string[] | null;
+            /** Format: date-time */
+            to: string;
+        };
+        SignatureResult: {
+            aggregate: string;
+            compare: number | null;
+            /** Format: double */
+            compareN: number;
+            compareRead?: components["schemas"]["SignatureReading"];
+            confidenceHigh: number | null;
+            confidenceLow: number | null;
+            lower: number | null;
+            /** @description as it is called where it was defined */
+            metric: string;
+            /** @enum {string} */
+            mode: "point" | "confidence";
+            /** @description in words */
+            name: string;
+            operation?: string;
+            signature: string;
+            source: number | null;
+            /** Format: double */
+            sourceN: number;
+            sourceRead: components["schemas"]["SignatureReading"];
+            /** @description the limits are fixed ones */
+            static?: boolean;
+            /** @enum {string} */
+            status: "ok" | "violation" | "inconclusive" | "error";
+            /** Format: double */
+            tolerance: number;
+            unit?: string;
+            upper: number | null;
+            /** @enum {string} */
+            validate: "upper" | "lower";
+            warning?: string;
+            /** @description one sentence */
+            why: string;
         };
         Sparkline: {
             /** @description ratio */
@@ -2576,6 +2871,77 @@ export interface components {
             sides: components["schemas"]["TrafficSideStatus"][] | null;
             split: components["schemas"]["TrafficSplit"];
         };
+        Validation: {
+            /** Format: int64 */
+            attempts?: number;
+            build?: string;
+            comparison: string;
+            /** Format: date-time */
+            created: string;
+            /**
+             * Format: date-time
+             * @description when it is judged
+             */
+            due: string;
+            environment?: string;
+            /** Format: date-time */
+            finished?: string;
+            id: string;
+            pipeline?: string;
+            release?: string;
+            results?: components["schemas"]["SignatureResult"][] | null;
+            service?: string;
+            sides?: components["schemas"]["ValidationSide"][] | null;
+            signatures?: components["schemas"]["Signature"][] | null;
+            stage?: string;
+            /** Format: date-time */
+            started?: string;
+            /** @enum {string} */
+            status: "waiting" | "running" | "ok" | "violation" | "inconclusive" | "error";
+            summary: string;
+            version?: string;
+            /** Format: int64 */
+            violations: number;
+            /** Format: int64 */
+            warnings: number;
+            who?: string;
+            window: components["schemas"]["ValidationWindow"];
+        };
+        ValidationBuild: {
+            /**
+             * Format: date-time
+             * @description when it was registered
+             */
+            at: string;
+            build: string;
+            stage?: string;
+            /** @enum {string} */
+            status: "waiting" | "running" | "ok" | "violation" | "inconclusive" | "error";
+            summary: string;
+            /** @description id */
+            validation: string;
+            /** Format: int64 */
+            violations: number;
+        };
+        ValidationBuildReport: {
+            /** @description oldest first */
+            builds: components["schemas"]["ValidationBuild"][] | null;
+            comparison: string;
+            /** Format: date-time */
+            generated: string;
+            metrics: components["schemas"]["ValidationMetricRow"][] | null;
+            pipeline: string;
+        };
+        ValidationCell: {
+            compare: number | null;
+            lower: number | null;
+            source: number | null;
+            /** @enum {string} */
+            status: "ok" | "violation" | "inconclusive" | "error";
+            upper: number | null;
+            warning?: string;
+            why: string;
+        };
         ValidationHeadline: {
             /** Format: date-time */
             finished: string;
@@ -2612,6 +2978,32 @@ export interface components {
             /** Format: int64 */
             next?: number;
             validations: components["schemas"]["GuardianValidation"][] | null;
+        };
+        ValidationMetricRow: {
+            aggregate: string;
+            cells: components["schemas"]["ValidationCell"][] | null;
+            metric: string;
+            name: string;
+            operation?: string;
+            signature: string;
+            unit?: string;
+        };
+        ValidationSide: {
+            /** @description environment */
+            compare?: string;
+            compareEntities: components["schemas"]["EntityRef"][] | null;
+            compareWindow: components["schemas"]["ValidationWindow"];
+            signature: string;
+            /** @description environment */
+            source: string;
+            sourceEntities: components["schemas"]["EntityRef"][] | null;
+            sourceWindow: components["schemas"]["ValidationWindow"];
+        };
+        ValidationWindow: {
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            to: string;
         };
         Version: {
             errorRatio: number | null;
@@ -2722,6 +3114,246 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    "get-build-report": {
+        parameters: {
+            query: {
+                pipeline?: string;
+                comparison: string;
+                /** @description how many of the latest */
+                builds?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ValidationBuildReport"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "download-build-report": {
+        parameters: {
+            query: {
+                pipeline?: string;
+                comparison: string;
+                /** @description how many of the latest */
+                builds?: number;
+            };
+            header?: never;
+            path: {
+                format: "html" | "csv" | "json";
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Content-Security-Policy"?: string;
+                    "Content-Type"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-comparison-validations": {
+        parameters: {
+            query?: {
+                pipeline?: string;
+                comparison?: string;
+                status?: "waiting" | "running" | "ok" | "violation" | "inconclusive" | "error";
+                limit?: number;
+                /** @description id of the last one of the previous page */
+                before?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ComparisonList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "register-comparison": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ComparisonInput"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Validation"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-comparison-validation": {
+        parameters: {
+            query?: {
+                /** @description answer when it is judged, after ten minutes at the latest */
+                wait?: boolean;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Validation"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-v1-entities": {
+        parameters: {
+            query?: {
+                /** @description entity selector, for example environment=staging or tag("team:shop") */
+                selector?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EntityList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "preview-entity-rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/yaml": string;
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RulePreviewList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "get-v1-events": {
         parameters: {
             query?: {
@@ -4385,6 +5017,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ServicePage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-v1-signatures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignatureList"];
                 };
             };
             /** @description Error */

@@ -68,3 +68,15 @@ export type Workflow = S["Workflow"];
 export type WorkflowRun = S["WorkflowRun"];
 export type StepRun = S["WorkflowStepRun"];
 export type Schemas = S;
+
+export type Problem = S["Problem"];
+export type ProblemCause = S["ProblemCause"];
+export type ProblemSymptom = S["ProblemEvent"];
+export type ProblemComment = S["ProblemComment"];
+export type HealingAction = S["HealingAction"];
+export type HealingOption = S["HealingOption"];
+export type HealingStatus = S["HealingStatus"];
+export type Objection = S["HealingObjection"];
+export type RouteStatus = S["TrafficStatus"];
+export type Rollout = S["Rollout"];
+export type RolloutRun = S["RolloutRun"];

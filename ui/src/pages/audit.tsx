@@ -1,11 +1,17 @@
+import { Button } from "@mantine/core";
+import { useState } from "react";
 import { Link } from "react-router";
-import { useEvents, useFlagAudit } from "../api/queries";
+import { post } from "../api/client";
+import { useEvents, useFlagAudit, useHealing } from "../api/queries";
 import { parseTime } from "../format/time";
+import { ActDialog, type Act } from "../parts/ActDialog";
 import { eventHref } from "../parts/EventLine";
 import { kindOf } from "../parts/kinds";
 import { Answer, Empty, Page, Rows } from "../parts/Page";
 import { useParam } from "../parts/range";
 import { Ago } from "../parts/time";
+import { Badge } from "../status/Badge";
+import type { Look } from "../status/status";
 
 interface Entry {
   id: string;
@@ -25,6 +31,7 @@ export default function AuditPage() {
   const flags = useFlagAudit({ limit: 200 });
   return (
     <Page title="Audit" lead="Who did what, when and why.">
+      <HealingSwitch />
       <div className="filters">
         <input className="filter" placeholder="Person" aria-label="Person" defaultValue={who} onBlur={(e) => setWho(e.currentTarget.value.trim())} onKeyDown={(e) => e.key === "Enter" && setWho(e.currentTarget.value.trim())} />
         <input className="filter" type="search" placeholder="Text" aria-label="Text" value={find} onChange={(e) => setFind(e.currentTarget.value)} />
@@ -64,3 +71,31 @@ export default function AuditPage() {
     </Page>
   );
 }
+
+/** The one switch that stops everything that is done by itself. */
+function HealingSwitch() {
+  const q = useHealing();
+  const [act, setAct] = useState<Act | null>(null);
+  const stop = q.data?.stop;
+  if (!stop) return null;
+  const look: Look = stop.stopped ? { tone: "warn", glyph: "■", word: "Stopped" } : { tone: "pass", glyph: "✓", word: "Working" };
+  return (
+    <div className="verdict-line" data-testid="healing-switch">
+      <Badge look={look} size="sm" />
+      <div>
+        <strong>Healing</strong> {stop.stopped ? <>was stopped by {stop.who} (“{stop.reason}”) <Ago at={stop.since!} />: nothing is done about problems by itself.</> : "does what remediations say about problems, by itself."}
+        <div className="dim">{Object.entries(q.data?.lastDay ?? {}).map(([o, n]) => `${n} ${o}`).join(", ") || "Nothing was done in the last day."}</div>
+      </div>
+      <Button size="xs" color={stop.stopped ? undefined : "red"} variant={stop.stopped ? "default" : "filled"} onClick={() => setAct(switchAct(stop.stopped))}>{stop.stopped ? "Start healing" : "Stop healing"}</Button>
+      <ActDialog act={act} onClose={() => setAct(null)} />
+    </div>
+  );
+}
+
+const switchAct = (stopped: boolean): Act => ({
+  title: stopped ? "Start healing" : "Stop healing",
+  effects: stopped ? ["Remediations act on open problems again, by their policies."] : ["No action is begun any more, by nobody, until it is started again.", "What is under way is still verified."],
+  confirm: stopped ? "Start healing" : "Stop healing",
+  dangerous: !stopped,
+  run: (who, reason) => post(`/v1/healing/${stopped ? "start" : "stop"}`, { who, reason }),
+});

@@ -1,6 +1,6 @@
 import { Link } from "react-router";
-import { useEvents, useLoadRuns, useServices, useStatus, useValidations, useWorkflowRuns } from "../api/queries";
-import type { Ingest as Ingested, ServiceItem, Validation } from "../api/types";
+import { useEvents, useLoadRuns, useProblems, useRolloutRuns, useServices, useStatus, useValidations, useWorkflowRuns } from "../api/queries";
+import type { Ingest as Ingested, Problem, ServiceItem, Validation } from "../api/types";
 import { count, percent, perSecond } from "../format/number";
 import { seconds } from "../format/time";
 import { EventLine } from "../parts/EventLine";
@@ -9,6 +9,9 @@ import { Answer, Empty, Page, Rows, Section } from "../parts/Page";
 import { ServiceLink } from "../parts/service";
 import { Sparkline } from "../parts/Sparkline";
 import { Ago } from "../parts/time";
+import { open, problemLook } from "../problem/look";
+import { ProblemLine } from "../problem/ProblemLine";
+import { RunLine } from "../rollout/RunLine";
 import { Badge } from "../status/Badge";
 import { healthLook, stateLook, statusLook } from "../status/status";
 
@@ -16,9 +19,10 @@ import { healthLook, stateLook, statusLook } from "../status/status";
 export function NowPage() {
   const services = useServices();
   const validations = useValidations(12);
+  const problems = useProblems({ state: "open", limit: 20 });
   return (
     <Page title="Now" lead={<Ingest />}>
-      <Summary services={services.data?.services ?? undefined} validations={validations.data?.validations ?? undefined} known={services.data !== undefined} />
+      <Summary problems={open(problems.data?.problems ?? [])} services={services.data?.services ?? undefined} validations={validations.data?.validations ?? undefined} known={services.data !== undefined} />
       <div className="columns">
         <div>
           <Section title="Services" aside={<Link to="/services">All</Link>}>
@@ -81,7 +85,15 @@ const ranks = ["failing", "degraded", "ok", "unknown"];
 const worstFirst = (s: ServiceItem[]) => [...s].sort((a, b) => ranks.indexOf(a.health) - ranks.indexOf(b.health) || a.service.localeCompare(b.service));
 
 /** One sentence: is all well, and if not, what is not. */
-function Summary({ services, validations, known }: { services?: ServiceItem[]; validations?: Validation[]; known: boolean }) {
+function Summary({ services, validations, known, problems }: { services?: ServiceItem[]; validations?: Validation[]; known: boolean; problems: Problem[] }) {
+  if (problems.length)
+    return (
+      <div className="summary" data-tone={problemLook(problems[0]!).tone} data-testid="open-problems">
+        <span className="summary-glyph" aria-hidden>{problemLook(problems[0]!).glyph}</span>
+        <ul className="list">{problems.slice(0, 4).map((p) => <ProblemLine key={p.id} p={p} />)}</ul>
+        {problems.length > 4 && <Link to="/problems?state=open">{problems.length - 4} more open problems</Link>}
+      </div>
+    );
   if (!known) return <div className="summary" aria-busy="true">&nbsp;</div>;
   const bad = (services ?? []).filter((s) => s.health === "failing" || s.health === "degraded");
   const latest = new Map<string, Validation>();
@@ -174,12 +186,14 @@ export function VerdictLine({ v }: { v: Validation }) {
 function InFlight({ running }: { running: Validation[] }) {
   const loads = (useLoadRuns({ limit: 10 }).data?.runs ?? []).filter((r) => r.state === "running");
   const flows = (useWorkflowRuns({ limit: 10 }).data?.runs ?? []).filter((r) => r.state === "running" || r.state === "pending");
+  const rollouts = useRolloutRuns({ state: "running", limit: 10 }).data?.runs ?? [];
   return (
     <Section title="In flight">
-      {running.length + loads.length + flows.length === 0 ? (
-        <p className="dim">No load test, validation or workflow is running.</p>
+      {running.length + loads.length + flows.length + rollouts.length === 0 ? (
+        <p className="dim">No rollout, load test, validation or workflow is running.</p>
       ) : (
         <ul className="list">
+          {rollouts.map((r) => <RunLine key={r.id} r={r} />)}
           {loads.map((r) => (
             <li key={r.id} className="verdict-line">
               <Badge look={stateLook(r.state)} size="sm" />

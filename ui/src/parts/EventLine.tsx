@@ -40,5 +40,7 @@ export function eventHref(e: ChangeEvent): string {
   const p = e.properties ?? {};
   if (e.kind === "validation" && (p.validation || p.validationId)) return `/validations/${p.validation || p.validationId}`;
   if (e.kind === "test" && (p.runId || p.run)) return `/loadtests/${p.runId || p.run}`;
+  if (e.kind === "problem" && p.problem) return `/problems/${p.problem}`;
+  if (e.type.startsWith("rollout.") && p.run) return `/rollouts/${p.run}`;
   return `/changes?id=${encodeURIComponent(e.id)}`;
 }

@@ -10,6 +10,10 @@ export function undoAct(e: ChangeEvent): Act {
       <>
         Flag <code>{u.flagKey}</code>{u.flagSet && <> of set <code>{u.flagSet}</code></>} goes back to <code>{u.variant}</code>, at once, for everybody.
       </>
+    ) : u.kind === "rollout" ? (
+      <>All traffic goes back to the version before, at once.</>
+    ) : u.kind === "rollback" ? (
+      <>The version before is deployed again.</>
     ) : (
       <>
         A POST goes to <code>{u.url}</code>.

@@ -2,7 +2,7 @@ import { useComputedColorScheme, useMantineColorScheme } from "@mantine/core";
 import { useEffect, useState } from "react";
 import { NavLink, Outlet, ScrollRestoration, useLocation } from "react-router";
 import { useLive } from "../api/live";
-import { useStatus } from "../api/queries";
+import { useHealing, useStatus } from "../api/queries";
 import { relative } from "../format/time";
 import { useNow } from "../parts/time";
 import { Help } from "./Help";
@@ -37,6 +37,7 @@ export function Shell() {
           <span>Search</span>
           <kbd>/</kbd>
         </button>
+        <HealingMark />
         <LiveMark />
         <button type="button" className="icon-button" onClick={() => setHelp(true)} aria-label="Keyboard help">
           <Icon d="M9 9a3 3 0 1 1 4 2.8c-.8.4-1 1-1 2.2M12 17.5h.01" />
@@ -66,6 +67,17 @@ export function Icon({ d }: { d: string }) {
     <svg className="icon" viewBox="0 0 24 24" width="18" height="18" aria-hidden>
       <path d={d} />
     </svg>
+  );
+}
+
+/** Says that nothing is healed by itself, as long as that is so. */
+function HealingMark() {
+  const stop = useHealing().data?.stop;
+  if (!stop?.stopped) return null;
+  return (
+    <NavLink to="/audit" className="live" data-state="lost" title={`by ${stop.who}: ${stop.reason}`}>
+      <span aria-hidden>■</span> Healing is stopped
+    </NavLink>
   );
 }
 
