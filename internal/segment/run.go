@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -38,18 +39,25 @@ func (l *Log[S]) maintain(ctx context.Context) {
 	l.syncAll()
 	v := l.View()
 	defer v.Close()
-	sealed := v.parts[min(1, len(v.parts)):]
-	for i := len(sealed) - 1; i >= 0; i-- { // oldest first
-		if ctx.Err() != nil || l.cfg.Clock().Before(l.retry) {
+	sealed := slices.Clone(v.parts[min(1, len(v.parts)):])
+	slices.Reverse(sealed) // oldest first
+	putOff := func() bool { return ctx.Err() != nil || l.cfg.Clock().Before(l.retry) }
+	// Indexing comes first: it is cheap, and what waits for it takes memory.
+	for _, p := range sealed {
+		if putOff() {
 			return
 		}
-		p := sealed[i]
+		l.later(ctx, "index segment", p, l.index(p))
+	}
+	for _, p := range sealed {
+		if putOff() {
+			return
+		}
 		if l.worthReencoding(p) {
 			l.later(ctx, "re-encode segment", p, l.reencode(ctx, p))
 			l.nudge() // there may be more to do, once syncing and retention had their turn
 			return
 		}
-		l.later(ctx, "index segment", p, l.index(p))
 	}
 }
 
