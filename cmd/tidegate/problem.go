@@ -133,7 +133,10 @@ func problemPath(id, what string) string {
 func showProblem(w io.Writer, p *problem.Problem) {
 	fmt.Fprintf(w, "%s %s\n", p.Name(), p.Title)
 	fmt.Fprintf(w, "%s, %s, since %s, %s", problemState(p), p.Severity, p.Start.Local().Format("2006-01-02 15:04:05"), lasted(p))
-	if p.Reopened > 0 {
+	switch {
+	case p.Reopened == 1:
+		fmt.Fprint(w, ", came back once")
+	case p.Reopened > 1:
 		fmt.Fprintf(w, ", came back %d times", p.Reopened)
 	}
 	if p.Frequent {
