@@ -212,6 +212,11 @@ func showRelease(w io.Writer, r pipeline.Release) {
 				row(a.Name, a.State, took, dash(firstOf(a.Error, a.Message)))
 			}
 		})
+		for _, a := range s.Actions {
+			if a.Output != "" && (a.State == pipeline.StateFailed || a.Kind == pipeline.KindCommand) {
+				fmt.Fprintf(w, "%s said:\n  %s\n", a.Name, strings.ReplaceAll(strings.TrimSpace(a.Output), "\n", "\n  "))
+			}
+		}
 		for _, u := range s.Rollbacks {
 			fmt.Fprintf(w, "rolled back: %s %s → %s %s\n", u.App, u.From, dash(u.To), u.Error)
 		}

@@ -71,6 +71,7 @@ request to the API needs one of the tokens.`,
 	f.IntVar(&cfg.Healing.PerHour, "healing-per-hour", 10, "what is done about problems by itself in an hour, over all services, at most")
 	f.Var((*span)(&cfg.Healing.CoolDown), "healing-cool-down", "pause between that for two problems, whatever their services (default none)")
 	f.Var((*span)(&p.Resolution), "prometheus-resolution", "its scrape interval, of the span metrics")
+	f.BoolVar(&cfg.StopApps, "stop-apps", false, "end what pipelines deployed as processes when the server ends, instead of leaving it to the next one")
 	r := &cfg.Retention
 	f.Var((*span)(&r.TracesAge), "traces-age", "keep traces this long")
 	f.Var((*bytesize)(&r.TracesBytes), "traces-bytes", "keep at most this much of traces")

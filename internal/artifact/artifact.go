@@ -63,6 +63,10 @@ func Open(dir string) (*Store, error) {
 	if dir == "" {
 		return nil, fault.Invalid("artifacts: a directory is required")
 	}
+	dir, err := filepath.Abs(dir) // programs are run elsewhere
+	if err != nil {
+		return nil, fmt.Errorf("artifacts: %w", err)
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("artifacts: %w", err)
 	}

@@ -147,3 +147,19 @@ func FuzzUnpack(f *testing.F) {
 		}
 	})
 }
+
+// A store in a relative directory tells absolute paths: programs run elsewhere.
+func TestPathsAreAbsolute(t *testing.T) {
+	t.Chdir(t.TempDir())
+	s, err := Open("relative")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := s.AddReader(t.Context(), "app", true, strings.NewReader("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err := s.Path(a.Digest); err != nil || !filepath.IsAbs(p) {
+		t.Errorf("%s, %v", p, err)
+	}
+}
