@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/url"
@@ -28,15 +29,7 @@ a file before it is applied, or by those in force.`,
 			if err != nil {
 				return err
 			}
-			var in any
-			if file != "" {
-				text, err := os.ReadFile(file)
-				if err != nil {
-					return err
-				}
-				in = text
-			}
-			answer, err := post[httpapi.RulePreviewList](cmd.Context(), api, "/v1/entity-rules/preview", in)
+			answer, err := previewRules(cmd.Context(), api, file)
 			if err != nil {
 				return err
 			}
@@ -55,6 +48,18 @@ a file before it is applied, or by those in force.`,
 	}
 	cmd.Flags().StringVarP(&file, "file", "f", "", "file with EntityRules; those in force when left out")
 	return cmd
+}
+
+// previewRules asks about the rules of a file, or about those in force.
+func previewRules(ctx context.Context, api *client, file string) (httpapi.RulePreviewList, error) {
+	if file == "" {
+		return get[httpapi.RulePreviewList](ctx, api, "/v1/entity-rules/preview", nil)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return httpapi.RulePreviewList{}, err
+	}
+	return post[httpapi.RulePreviewList](ctx, api, "/v1/entity-rules/preview", text)
 }
 
 func (c *cli) entitiesCommand() *cobra.Command {

@@ -28,7 +28,7 @@ type Comparisons interface {
 	BuildReport(ctx context.Context, q validation.ReportQuery, format string) (data []byte, contentType string, err error)
 	Entities(ctx context.Context) ([]entity.Entity, error)
 	// Preview shows what the rules of a file do, or without one those in force.
-	Preview(ctx context.Context, yaml []byte) ([]RulePreview, error)
+	Preview(ctx context.Context, yaml []byte) ([]RulePreview, error) // yaml may be nil
 }
 
 // RulePreview is what one rule does to one entity.
@@ -190,18 +190,24 @@ func (a *server) registerEntities(api huma.API) {
 		}
 		return EntityList{nonNil(slices.DeleteFunc(all, func(e entity.Entity) bool { return !s.Matches(e) }))}, nil
 	}))
-	huma.Register(api, huma.Operation{
-		OperationID: "preview-entity-rules", Method: http.MethodPost, Path: "/v1/entity-rules/preview",
-		Summary: "Preview entity rules", MaxBodyBytes: maxManifest,
-		Description: "What the EntityRules of the file, or without a file those in force, do to the entities seen.",
-		RequestBody: &huma.RequestBody{Content: map[string]*huma.MediaType{"application/yaml": {}}},
-	}, func(ctx context.Context, in *struct {
-		RawBody []byte `contentType:"application/yaml" required:"false"`
-	}) (*body[RulePreviewList], error) {
-		list, err := a.Comparisons.Preview(ctx, in.RawBody)
+	preview := func(ctx context.Context, yaml []byte) (*body[RulePreviewList], error) {
+		list, err := a.Comparisons.Preview(ctx, yaml)
 		if err != nil {
 			return nil, a.manifestProblem(ctx, err)
 		}
 		return reply(RulePreviewList{nonNil(list)}), nil
+	}
+	huma.Get(api, "/v1/entity-rules/preview", func(ctx context.Context, _ *struct{}) (*body[RulePreviewList], error) {
+		return preview(ctx, nil)
+	}, named("preview-entity-rules-in-force"))
+	huma.Register(api, huma.Operation{
+		OperationID: "preview-entity-rules", Method: http.MethodPost, Path: "/v1/entity-rules/preview",
+		Summary: "Preview entity rules", MaxBodyBytes: maxManifest,
+		Description: "What the EntityRules of the file do to the entities seen; nothing is applied.",
+		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/yaml": {}}},
+	}, func(ctx context.Context, in *struct {
+		RawBody []byte `contentType:"application/yaml"`
+	}) (*body[RulePreviewList], error) {
+		return preview(ctx, in.RawBody)
 	})
 }
