@@ -23,7 +23,8 @@
 // is raised when the evidence reaches a threshold: with T slots in
 // [Options].FalseAlarmEvery and N tests in all, N·T. Since the mean time
 // between two false alarms of one test is then at least N·T slots, that of the
-// whole is at least FalseAlarmEvery. No slot alone suffices: it takes three.
+// whole is at least FalseAlarmEvery. No slot alone suffices: it takes three, and
+// five to call it slow.
 //
 // What is usual is learned from all slots in which nothing is suspected, with
 // a memory of a day, by hour of the day and of the week once these were seen

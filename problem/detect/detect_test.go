@@ -15,7 +15,7 @@ import (
 func TestHealthy(t *testing.T) {
 	d := newDetector(t, Options{})
 	var shops []*shop
-	for i, rate := range []float64{20, 35, 50} {
+	for i, rate := range []float64{5, 12, 25} {
 		s := newShop(uint64(i+1), rate)
 		s.daily = 0.5
 		shops = append(shops, s)
@@ -31,7 +31,7 @@ func TestHealthy(t *testing.T) {
 
 // TestFirstHalfHour starts many shops: nothing is raised while they are new.
 func TestFirstHalfHour(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(16) {
 		d := newDetector(t, Options{})
 		events, _ := feed(d, newShop(100+seed, 20+float64(seed%4)*10), begin, 30*time.Minute)
 		none(t, events)
@@ -44,7 +44,7 @@ func TestFirstHalfHour(t *testing.T) {
 func TestErrorsWithinSeconds(t *testing.T) {
 	for _, after := range []time.Duration{2 * time.Minute, 20 * time.Minute} {
 		worst := time.Duration(0)
-		for seed := range uint64(100) {
+		for seed := range uint64(30) {
 			d := newDetector(t, Options{})
 			s := newShop(200+seed, 20)
 			healthy, at := feed(d, s, begin, after)

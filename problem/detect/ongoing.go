@@ -26,7 +26,8 @@ type ongoing struct {
 
 const (
 	recentSlots  = 8
-	backEvidence = 7 // log(1000), nearly
+	backEvidence = 7   // log(1000), nearly
+	backSlots    = 2.9 // no slot gives more than such a part of it
 	// expiry is after how long an event is over that nobody raises again, as
 	// when what was learned is lost in a restart.
 	expiry     = 30 * time.Minute
@@ -100,7 +101,7 @@ func (s *slot) follow(o *operation, id int, r *reading) {
 
 // weighBack adds one slot to the evidence that it is over.
 func (s *slot) weighBack(g *ongoing, id int, r *reading) {
-	llr := min(r.back(g.Recent), backEvidence/2.9)
+	llr := min(r.back(g.Recent), backEvidence/backSlots)
 	g.Recent += (r.seen(id) - g.Recent) / recentSlots
 	if g.Back == 0 {
 		g.BackSince = s.start
@@ -125,10 +126,8 @@ func (o *operation) accept(id int, g *ongoing) {
 		o.Errors = g.Bad
 	case testLatency, testSlowest:
 		o.Latency, o.Median = latencies{}, season{}
-		o.Busy = min(o.Busy, warmErrors)
 	default:
-		season := o.Traffic.Season
-		o.Traffic = traffic{Season: season}
+		o.Traffic = traffic{Season: o.Traffic.Season}
 	}
 	o.Tests[id].Dispersion = dispersion{}
 }

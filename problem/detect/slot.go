@@ -7,10 +7,12 @@ import (
 	"github.com/tidegate-io/tidegate/problem"
 )
 
-// How much of the threshold one slot may give, at most: of failures and
-// latencies it takes three slots, of traffic fifteen.
+// How much of the threshold one slot may give, at most: of failures it takes
+// three slots, of latencies five, since pauses of some seconds are part of
+// life, of traffic fifteen.
 const (
-	shareSlots   = 2.9
+	errorSlots   = 2.9
+	latencySlots = 4.9
 	trafficSlots = 14.5
 )
 
@@ -66,7 +68,7 @@ func (s *slot) judgeErrors(o *operation, shown bool) {
 		bad: bad, total: total, usual: usual, limit: limit,
 		llr:  shareRatios(bad, total, limit, phi),
 		back: func(recent float64) float64 { return shareBack(bad, total, limit, recent, phi) },
-		cap:  s.perSlot(shareSlots),
+		cap:  s.perSlot(errorSlots),
 	})
 	if s.learns(t, shown) {
 		t.Dispersion.observe(bad-usual*total, total*usual*(1-usual))
@@ -94,7 +96,7 @@ func (s *slot) judgeLatency(o *operation, shown [tests]bool) {
 			bad: bad, total: total, usual: slow.expected, limit: slow.limit,
 			llr:  shareRatios(bad, total, slow.limit, phi),
 			back: func(recent float64) float64 { return shareBack(bad, total, slow.limit, recent, phi) },
-			cap:  s.perSlot(shareSlots),
+			cap:  s.perSlot(latencySlots),
 		})
 		if !s.learns(t, shown[id]) {
 			learn = false
