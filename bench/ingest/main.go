@@ -116,6 +116,7 @@ type bench struct {
 	work   string
 	report *report
 	cpu    func() (float64, error) // of who answers reads, in seconds
+	failed float64                 // spans, of those stored
 }
 
 func (b *bench) runAll(ctx context.Context) error {

@@ -203,12 +203,16 @@ func (b *bench) lag(ctx context.Context, p *process, api *client, pl *pool, pass
 func (b *bench) check(ctx context.Context, api *client, spans int, ids [][16]byte) error {
 	started := time.Now()
 	if err := poll(ctx, 30*time.Second, "all spans to be counted", func() error {
-		counted, err := api.counted(ctx)
+		counted, err := api.counted(ctx, "")
 		if err == nil && counted != float64(spans) {
 			err = fmt.Errorf("%.0f spans were counted, %d sent and acknowledged", counted, spans)
 		}
 		return err
 	}); err != nil {
+		return err
+	}
+	var err error
+	if b.failed, err = api.counted(ctx, `status_code="STATUS_CODE_ERROR"`); err != nil {
 		return err
 	}
 	b.report.note("tidegate counted after s", time.Since(started).Seconds())

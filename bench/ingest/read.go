@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -49,14 +48,15 @@ func (c *client) trace(ctx context.Context, id [16]byte) (trace, error) {
 	return t, c.get(ctx, "/v1/traces/"+hex.EncodeToString(id[:]), nil, &t)
 }
 
-// counted returns how many spans the metrics store knows of.
-func (c *client) counted(ctx context.Context) (float64, error) {
+// counted returns how many spans the metrics store knows of, in series that
+// match.
+func (c *client) counted(ctx context.Context, matchers string) (float64, error) {
 	var answer struct {
 		Data struct {
 			Result []struct{ Value [2]any }
 		}
 	}
-	q := url.Values{"query": {"sum(traces_span_metrics_calls_total)"}}
+	q := url.Values{"query": {"sum(traces_span_metrics_calls_total{" + matchers + "})"}}
 	if err := c.get(ctx, "/api/v1/query", q, &answer); err != nil || len(answer.Data.Result) == 0 {
 		return 0, err
 	}
@@ -138,8 +138,12 @@ func (b *bench) reencode(ctx context.Context, dir string, spans int) error {
 	b.cpu = func() (float64, error) { return ownCPU(), nil }
 	if err := b.latencies("failures grouped over 10 minutes (in process)", func() error {
 		groups, err := store.Failures(ctx, entity.Ref{}, time.Now().Add(-10*time.Minute), time.Now())
-		if err == nil && len(groups) == 0 {
-			err = errors.New("there are none")
+		n := 0
+		for _, g := range groups {
+			n += g.Count
+		}
+		if err == nil && float64(n) != b.failed {
+			err = fmt.Errorf("%d failed spans in groups, %.0f were counted", n, b.failed)
 		}
 		return err
 	}); err != nil {
