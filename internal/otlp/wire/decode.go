@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tidegate-io/tidegate/fault"
 	"github.com/tidegate-io/tidegate/telemetry"
@@ -35,6 +36,9 @@ func DecodeSpan(res *Resource, scope []byte, span *Span) (telemetry.Span, error)
 		Status:   statuses[span.Status],
 		Resource: resource,
 	}
+	if n := countFields(span.Raw, 9); n > 0 {
+		out.Attributes = make(telemetry.Attributes, min(n, 64)) // they may all be the same one
+	}
 	c := cursor{buf: span.Raw, end: len(span.Raw)}
 	for c.next() {
 		if c.typ != typeBytes {
@@ -62,6 +66,17 @@ func DecodeSpan(res *Resource, scope []byte, span *Span) (telemetry.Span, error)
 	return out, err
 }
 
+// countFields returns how many fields num a message has: growing a map costs
+// more than counting.
+func countFields(message []byte, num uint32) (n int) {
+	for c := (cursor{buf: message, end: len(message)}); c.next(); {
+		if c.num == num && c.typ == typeBytes {
+			n++
+		}
+	}
+	return n
+}
+
 // unixNano converts an OTLP time; 0 means unset.
 func unixNano(ns uint64) time.Time {
 	if ns == 0 {
@@ -70,7 +85,12 @@ func unixNano(ns uint64) time.Time {
 	return time.Unix(0, int64(min(ns, math.MaxInt64))).UTC()
 }
 
-func text(b []byte) string { return strings.ToValidUTF8(string(b), "\uFFFD") }
+func text(b []byte) string {
+	if utf8.Valid(b) { // much the faster way to know
+		return string(b)
+	}
+	return strings.ToValidUTF8(string(b), "\uFFFD")
+}
 
 // decoder collects the first thing that was wrong.
 type decoder struct{ first error }
