@@ -114,7 +114,7 @@ Exit code 0: promoted. 1: taken back. 3: not possible.`,
 			if err != nil {
 				return err
 			}
-			in.Who = firstOf(in.Who, whoAmI())
+			in.Who, in.Reason = firstOf(in.Who, whoAmI()), firstOf(in.Reason, strings.TrimSpace("rollout of version "+in.Candidate.Version))
 			if in.Candidate.URL == "" {
 				in.Candidate = nil
 			}
@@ -143,7 +143,7 @@ Exit code 0: promoted. 1: taken back. 3: not possible.`,
 	f.StringVar(&in.Candidate.Name, "side", "candidate", "name of the new side")
 	f.StringVar(&in.Candidate.Version, "version", "", "its version, as it is judged by")
 	f.StringVar(&in.Candidate.URL, "url", "", "where it runs; not for flags")
-	f.StringVar(&in.Reason, "reason", "", "why")
+	f.StringVar(&in.Reason, "reason", "", "why; default: the version")
 	f.StringVar(&in.Who, "who", "", "who rolls it out; default: you")
 	f.BoolVar(&wait, "wait", true, "wait for the end, showing progress")
 	return cmd

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/tidegate-io/tidegate/change"
@@ -290,6 +291,11 @@ func (a *act) actions(ctx context.Context) ([]healing.Action, error) {
 func (a *act) awaitHealing(ctx context.Context) error {
 	err := a.Until(ctx, healTimeout, 100*time.Millisecond, "the problem is healed", func() (bool, error) {
 		list, err := a.actions(ctx)
+		// An analysis that changes its mind leaves an action behind that is not
+		// needed any more, and was not done.
+		list = slices.DeleteFunc(list, func(x healing.Action) bool {
+			return x.Outcome == healing.OutcomeObsolete || x.Outcome == healing.OutcomeRefused
+		})
 		if err != nil || len(list) == 0 {
 			return false, err
 		}
