@@ -37,7 +37,6 @@ package process
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -285,12 +284,12 @@ func (d *Deployer) await(ctx context.Context, r *running) (deploy.Cause, string)
 	defer limit.Stop()
 	tick := time.NewTicker(r.Spec.Check.Every)
 	defer tick.Stop()
-	last := errors.New("it was not asked yet")
 	for {
 		if !alive(r.Process) {
 			return deploy.CauseCrash, "before it was healthy"
 		}
-		if last = d.check(ctx, r); last == nil && alive(r.Process) {
+		last := d.check(ctx, r)
+		if last == nil && alive(r.Process) {
 			return "", ""
 		}
 		select {
