@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 
@@ -160,7 +161,7 @@ func (a *App) writeInstances(ctx context.Context, now time.Time) error {
 	app := a.metrics.Appender(ctx)
 	for ref, n := range count {
 		b := labels.NewScratchBuilder(4)
-		b.Add(labels.MetricName, metricInstances)
+		b.Add(model.MetricNameLabel, metricInstances)
 		for _, l := range [][2]string{{telemetry.LabelService, ref.Service}, {telemetry.LabelEnvironment, ref.Environment}, {telemetry.LabelVersion, ref.Version}} {
 			if l[1] != "" {
 				b.Add(l[0], l[1])

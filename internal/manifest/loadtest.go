@@ -163,7 +163,6 @@ func (l *LoadTest) Definition(name string, labels map[string]string) *loadtest.T
 // inlined are the parts that may be a file.
 var inlined = [][]string{{"spec", "request", "body"}, {"spec", "monspec"}}
 
-
 // Inline replaces every body: {file: NAME} of load tests by the file's text,
 // read from files, so that the manifest can be sent to a server that does not
 // have them. Anything that it does not understand it leaves as it is: Parse
