@@ -19,7 +19,7 @@ import (
 
 func demoCommand() *cobra.Command {
 	return parent(&cobra.Command{Use: "demo", Short: "Watch the whole story on this machine"}, releaseValidationCommand(),
-		selfHealingCommand(), blueGreenCommand(), canaryCommand(), shopCommand(), appCommand())
+		selfHealingCommand(), pipelineDemoCommand(), blueGreenCommand(), canaryCommand(), shopCommand(), appCommand())
 }
 
 // demoStory makes the command of one story; run returns its outcome, which is
@@ -74,6 +74,16 @@ flag breaks payments, a deployment breaks shipping, the card network, which is
 somebody else's, goes down. Each is noticed, explained, and healed, or rightly
 left alone.` + afterwards,
 	}, func(ctx context.Context, cfg stage.Config) (any, error) { return selfhealing.Run(ctx, cfg) })
+}
+
+func pipelineDemoCommand() *cobra.Command {
+	return demoStory(&cobra.Command{
+		Use:   delivery.Pipeline,
+		Short: "Four builds through staging and production, two of them bad",
+		Long: `Starts a server with a pipeline: staging under load, compared with production,
+approved by that; production, compared with what it was before. Of four builds
+one is rejected in staging and one rolled back in production.` + afterwards,
+	}, func(ctx context.Context, cfg stage.Config) (any, error) { return delivery.RunPipeline(ctx, cfg) })
 }
 
 func blueGreenCommand() *cobra.Command {
