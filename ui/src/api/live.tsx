@@ -23,6 +23,9 @@ const concerns: Record<string, string[]> = {
   healing: ["healing", "healing-actions", "problem", "remedies", "events"],
   route: ["routes"],
   rollout: ["rollouts", "rollout-runs", "rollout-run", "routes", "events"],
+  release: ["pipelines", "releases", "release", "events"],
+  comparison: ["comparisons", "comparison", "build-report", "events"],
+  manifest: ["guardians", "flags", "loadtests", "workflows", "rollouts", "routes", "pipelines"],
   ingest: ["status", "services", "service", "graph"],
 };
 

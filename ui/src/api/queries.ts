@@ -81,5 +81,16 @@ export const useRollouts = () => useGet<T.Schemas["RolloutList"]>("rollouts", "/
 export const useRolloutRuns = (p: Params) => useGet<T.Schemas["RolloutRuns"]>("rollout-runs", "/v1/rollout-runs", p);
 export const useRolloutRun = (id: string) => useGet<T.RolloutRun>("rollout-run", `/v1/rollout-runs/${seg(id)}`, {}, { fresh: true });
 
+export const usePipelines = () => useGet<T.Schemas["PipelineList"]>("pipelines", "/v1/pipelines");
+export const usePipeline = (name: string) => useGet<T.PipelineItem>("pipelines", `/v1/pipelines/${seg(name)}`, {}, { fresh: true });
+export const useReleases = (pipeline: string | null, p: Params) =>
+  useGet<T.Schemas["ReleaseList"]>("releases", pipeline === null ? null : pipeline === "" ? "/v1/releases" : `/v1/pipelines/${seg(pipeline)}/releases`, p);
+export const useRelease = (id: string) => useGet<T.Release>("release", `/v1/releases/${seg(id)}`, {}, { fresh: true });
+export const useComparisons = (p: Params) => useGet<T.Schemas["ComparisonList"]>("comparisons", "/v1/comparison-validations", p);
+export const useComparison = (id: string | null) =>
+  useGet<T.Comparison>("comparison", id === null ? null : `/v1/comparison-validations/${seg(id)}`, {}, { fresh: true });
+export const useBuildReport = (pipeline: string, comparison: string) =>
+  useGet<T.BuildReport>("build-report", comparison ? "/v1/build-report" : null, { pipeline, comparison });
+
 export const useSeries = (query: string | undefined, from: number, to: number) =>
   useGet<T.Schemas["SeriesList"]>("query", query ? "/v1/query" : null, { query, from, to }, { every: 15_000 });

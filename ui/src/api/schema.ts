@@ -73,6 +73,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/deployments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get v1 deployments */
+        get: operations["list-deployments"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/deployments/{app}/{environment}/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get v1 deployments by app by environment health */
+        get: operations["get-deployment-health"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/deployments/{app}/{environment}/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Post v1 deployments by app by environment rollback */
+        post: operations["roll-back-deployment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/entities": {
         parameters: {
             query?: never;
@@ -573,6 +624,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/pipelines": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get v1 pipelines */
+        get: operations["get-v1-pipelines"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/pipelines/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get v1 pipelines by name */
+        get: operations["get-pipeline"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/pipelines/{name}/releases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get v1 pipelines by name releases */
+        get: operations["list-pipeline-releases"];
+        put?: never;
+        /** Post v1 pipelines by name releases */
+        post: operations["push-release"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/problem-events": {
         parameters: {
             query?: never;
@@ -720,6 +823,108 @@ export interface paths {
         get: operations["get-v1-query"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/releases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get v1 releases */
+        get: operations["list-releases"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/releases/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get v1 releases by ID */
+        get: operations["get-release"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/releases/{id}/rerun": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Post v1 releases by ID rerun */
+        post: operations["rerun-release"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/releases/{id}/stages/{stage}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Post v1 releases by ID stages by stage approve */
+        post: operations["approve-stage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/releases/{id}/stages/{stage}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Post v1 releases by ID stages by stage reject */
+        post: operations["reject-stage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/releases/{id}/stages/{stage}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Post v1 releases by ID stages by stage retry */
+        post: operations["retry-stage"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1237,6 +1442,76 @@ export interface components {
         };
         ComparisonList: {
             validations: components["schemas"]["Validation"][] | null;
+        };
+        DecisionInput: {
+            /** @description the approval, where a stage has several that wait */
+            action?: string;
+            reason?: string;
+            who: string;
+        };
+        DeployApp: {
+            check?: components["schemas"]["DeployCheck"];
+            env?: {
+                [key: string]: string;
+            };
+            /**
+             * Format: int64
+             * @description nanoseconds
+             */
+            grace?: number;
+            /** Format: int64 */
+            port?: number;
+            run?: string[] | null;
+            script?: string[] | null;
+            service?: string;
+        };
+        DeployCheck: {
+            /**
+             * Format: int64
+             * @description nanoseconds
+             */
+            every?: number;
+            /** @description for programs that listen on no port */
+            none?: boolean;
+            path?: string;
+            /**
+             * Format: int64
+             * @description nanoseconds
+             */
+            within?: number;
+        };
+        DeployHealth: {
+            /** Format: date-time */
+            checked?: string;
+            detail?: string;
+            /**
+             * Format: int64
+             * @description how often it ended by itself since it was deployed
+             */
+            restarts?: number;
+            /** @enum {string} */
+            state: "starting" | "healthy" | "unhealthy" | "restarting" | "unknown";
+        };
+        DeployRevision: {
+            artifact?: string;
+            commit?: string;
+            name?: string;
+            /** @description whatever else the sender said */
+            properties?: {
+                [key: string]: string;
+            };
+            source?: string;
+            /** @description service.version */
+            version: string;
+        };
+        DeployTarget: {
+            app: string;
+            environment: string;
+            /** @description a place beside others, like green; empty for the only one */
+            slot?: string;
+        };
+        DeploymentList: {
+            deployments: components["schemas"]["PipelineDeployment"][] | null;
         };
         Edge: {
             client: string;
@@ -2160,6 +2435,331 @@ export interface components {
             p95: number | null;
             requestsPerSecond: number | null;
         };
+        Pipeline: {
+            apps?: {
+                [key: string]: components["schemas"]["DeployApp"];
+            };
+            description?: string;
+            freeze?: components["schemas"]["PipelineFreeze"][] | null;
+            groups?: {
+                [key: string]: string[] | null;
+            };
+            labels?: {
+                [key: string]: string;
+            };
+            name: string;
+            /** @enum {string} */
+            newer?: "supersede" | "queue";
+            /** @description where revisions come from; without one they are pushed */
+            source?: components["schemas"]["PipelineSource"];
+            stages: components["schemas"]["PipelineStage"][] | null;
+        };
+        PipelineAction: {
+            approve?: components["schemas"]["PipelineApprove"];
+            command?: components["schemas"]["PipelineCommand"];
+            deploy?: components["schemas"]["PipelineDeploy"];
+            event?: components["schemas"]["PipelineEvent"];
+            /** Format: int64 */
+            group?: number;
+            loadTest?: components["schemas"]["PipelineLoadTest"];
+            name: string;
+            /** @enum {string} */
+            onFail?: "rollback";
+            /** Format: int64 */
+            retries?: number;
+            /**
+             * Format: int64
+             * @description nanoseconds
+             */
+            timeout?: number;
+            validate?: components["schemas"]["PipelineValidate"];
+            webhook?: components["schemas"]["PipelineWebhook"];
+        };
+        PipelineActionRun: {
+            approval?: components["schemas"]["PipelineApproval"];
+            deployment?: components["schemas"]["PipelineDeployment"];
+            error?: string;
+            eventId?: string;
+            /** Format: date-time */
+            finished?: string;
+            /** Format: int64 */
+            group?: number;
+            key?: string;
+            /** @enum {string} */
+            kind: "deploy" | "loadTest" | "event" | "validate" | "approve" | "command" | "webhook";
+            loadTest?: components["schemas"]["PipelineLoadRun"];
+            /** @description what came of it, or what it waits for */
+            message?: string;
+            name: string;
+            /** Format: date-time */
+            notBefore?: string;
+            /** @description the end of what a command wrote or a webhook answered */
+            output?: string;
+            /** Format: int64 */
+            passing?: number;
+            /** Format: date-time */
+            started?: string;
+            /** @enum {string} */
+            state: "pending" | "running" | "waiting" | "succeeded" | "failed" | "rejected" | "skipped";
+            /** Format: int64 */
+            tries: number;
+            verdict?: components["schemas"]["PipelineVerdict"];
+        };
+        PipelineApproval: {
+            approved: boolean;
+            /** Format: date-time */
+            at: string;
+            by: string;
+            reason?: string;
+        };
+        PipelineApprove: {
+            by: string[] | null;
+        };
+        PipelineAttempt: {
+            /** Format: int64 */
+            attempt: number;
+            error?: string;
+            /** Format: date-time */
+            finished: string;
+            reason?: string;
+            retriedBy: string;
+            state: string;
+        };
+        PipelineCommand: {
+            args: string[] | null;
+            dir?: string;
+            env?: {
+                [key: string]: string;
+            };
+        };
+        PipelineDeploy: {
+            app: string;
+            settings?: components["schemas"]["DeployApp"];
+            slot?: string;
+            strategy?: string;
+            /** @description the deployer: process, command */
+            with: string;
+        };
+        PipelineDeployment: {
+            address?: string;
+            error?: string;
+            eventId?: string;
+            /** Format: date-time */
+            finished?: string;
+            from?: string;
+            /** @description the key it was made with */
+            id: string;
+            pipeline?: string;
+            reason?: string;
+            release?: string;
+            revision: components["schemas"]["DeployRevision"];
+            rollbackOf?: string;
+            settings: components["schemas"]["DeployApp"];
+            stage?: string;
+            /** Format: date-time */
+            started: string;
+            /** @enum {string} */
+            state: "started" | "done" | "failed";
+            strategy?: string;
+            target: components["schemas"]["DeployTarget"];
+            /**
+             * @description good once its stage succeeded, bad once it was rejected or taken back
+             * @enum {string}
+             */
+            verdict: "open" | "good" | "bad";
+            who: string;
+            with: string;
+        };
+        PipelineDiff: {
+            commits?: string[] | null;
+            definition?: boolean;
+            files?: components["schemas"]["PipelineFileDiff"];
+            /** @description version */
+            from: string;
+            fromCommit?: string;
+            /**
+             * Format: int64
+             * @description number of the release compared with
+             */
+            release: number;
+            to: string;
+            toCommit?: string;
+        };
+        PipelineEvent: {
+            properties?: {
+                [key: string]: string;
+            };
+            service?: string;
+            title?: string;
+            type: string;
+        };
+        PipelineFileDiff: {
+            added?: string[] | null;
+            /** Format: int64 */
+            addedCount: number;
+            changed?: string[] | null;
+            /** Format: int64 */
+            changedCount: number;
+            removed?: string[] | null;
+            /** Format: int64 */
+            removedCount: number;
+        };
+        PipelineFreeze: {
+            /** Format: date-time */
+            from?: string;
+            reason?: string;
+            stages?: string[] | null;
+            /** Format: date-time */
+            to?: string;
+            weekly?: string;
+            /** @description IANA name, for example Europe/Vienna */
+            zone?: string;
+        };
+        PipelineGitSource: {
+            /** @description default main */
+            branch?: string;
+            path?: string;
+            /** @description a path or URL that the git program understands */
+            repository: string;
+        };
+        PipelineItem: {
+            pipeline: components["schemas"]["Pipeline"];
+            /** @description the newest five */
+            releases: components["schemas"]["PipelineRelease"][] | null;
+        };
+        PipelineList: {
+            pipelines: components["schemas"]["PipelineItem"][] | null;
+        };
+        PipelineLoadRun: {
+            headline?: string;
+            run: string;
+            /**
+             * @description lost: the server stopped during the run
+             * @enum {string}
+             */
+            state: "running" | "finished" | "failed" | "lost";
+        };
+        PipelineLoadTest: {
+            test: string;
+        };
+        PipelineRelease: {
+            changes?: components["schemas"]["PipelineDiff"];
+            /** Format: date-time */
+            created: string;
+            /** @description as it was when the release began */
+            definition: components["schemas"]["Pipeline"];
+            /** Format: date-time */
+            due?: string;
+            error?: string;
+            /** Format: date-time */
+            finished?: string;
+            id: string;
+            /** Format: int64 */
+            number: number;
+            pipeline: string;
+            reason?: string;
+            rerunOf?: string;
+            revision: components["schemas"]["DeployRevision"];
+            /** Format: int64 */
+            stage: number;
+            stages: components["schemas"]["PipelineStageRun"][] | null;
+            /** @enum {string} */
+            state: "queued" | "running" | "waiting" | "succeeded" | "failed" | "rejected" | "rolledBack" | "superseded";
+            supersededBy?: string;
+            waiting?: string;
+            who: string;
+        };
+        PipelineSource: {
+            directory?: string;
+            /**
+             * Format: int64
+             * @description nanoseconds
+             */
+            every?: number;
+            file?: string;
+            git?: components["schemas"]["PipelineGitSource"];
+        };
+        PipelineStage: {
+            actions: components["schemas"]["PipelineAction"][] | null;
+            /** @description default: the stage's name */
+            environment?: string;
+            name: string;
+            /** @enum {string} */
+            onFail?: "rollback";
+        };
+        PipelineStageRun: {
+            actions: components["schemas"]["PipelineActionRun"][] | null;
+            announced?: boolean;
+            /** Format: int64 */
+            attempt: number;
+            earlier?: components["schemas"]["PipelineAttempt"][] | null;
+            /** Format: date-time */
+            entered?: string;
+            environment: string;
+            error?: string;
+            /** Format: date-time */
+            finished?: string;
+            name: string;
+            outcome?: string;
+            rollbacks?: components["schemas"]["PipelineUndone"][] | null;
+            /** @enum {string} */
+            state: "pending" | "running" | "waiting" | "succeeded" | "failed" | "rejected" | "rolledBack" | "skipped";
+        };
+        PipelineUndone: {
+            /** @description that had deployed it */
+            action: string;
+            app: string;
+            /** @description id */
+            deployment?: string;
+            done: boolean;
+            error?: string;
+            /** Format: date-time */
+            finished?: string;
+            from: string;
+            to?: string;
+        };
+        PipelineValidate: {
+            comparison?: string;
+            guardian?: string;
+            /**
+             * Format: int64
+             * @description nanoseconds; when a comparison is judged
+             */
+            in?: number;
+            /**
+             * Format: int64
+             * @description nanoseconds; the guardian's window before now
+             */
+            last?: number;
+            /**
+             * Format: int64
+             * @description nanoseconds; the guardian's window from now
+             */
+            next?: number;
+            /** @description default: that of the app the stage deploys */
+            service?: string;
+            variables?: {
+                [key: string]: string;
+            };
+        };
+        PipelineVerdict: {
+            decidedBy?: string[] | null;
+            /** Format: date-time */
+            due?: string;
+            headline?: string;
+            id: string;
+            name: string;
+            /** @enum {string} */
+            of: "comparison" | "guardian";
+            /** @enum {string} */
+            status: "waiting" | "running" | "ok" | "violation" | "inconclusive" | "error";
+        };
+        PipelineWebhook: {
+            headers?: {
+                [key: string]: string;
+            };
+            url: string;
+        };
         "Post-v1-loadtests-by-name-runsRequest": {
             who: string;
         };
@@ -2396,12 +2996,32 @@ export interface components {
             version?: string;
             why: string;
         };
+        PushInput: {
+            commit?: string;
+            /** @description that it consists of, newest first */
+            commits?: string[] | null;
+            properties?: {
+                [key: string]: string;
+            };
+            reason?: string;
+            version: string;
+            who: string;
+        };
+        ReleaseList: {
+            releases: components["schemas"]["PipelineRelease"][] | null;
+        };
         RemediateInput: {
             /** @description as the options of the problem name it: undo, rollback, or REMEDIATION/ATTEMPT */
             action: string;
             /** @description against objections of safety rules that are not final; the reason says why */
             override?: boolean;
             reason: string;
+            who: string;
+        };
+        RollbackInput: {
+            reason: string;
+            /** @description version; default the last that was judged good */
+            to?: string;
             who: string;
         };
         Rollout: {
@@ -3276,6 +3896,115 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Validation"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-deployments": {
+        parameters: {
+            query?: {
+                app?: string;
+                environment?: string;
+                release?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-deployment-health": {
+        parameters: {
+            query?: {
+                slot?: string;
+            };
+            header?: never;
+            path: {
+                app: string;
+                environment: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeployHealth"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "roll-back-deployment": {
+        parameters: {
+            query?: {
+                slot?: string;
+            };
+            header?: {
+                /** @description the same one again answers what the first did */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                app: string;
+                environment: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RollbackInput"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PipelineDeployment"];
                 };
             };
             /** @description Error */
@@ -4386,6 +5115,139 @@ export interface operations {
             };
         };
     };
+    "get-v1-pipelines": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PipelineList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-pipeline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PipelineItem"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-pipeline-releases": {
+        parameters: {
+            query?: {
+                limit?: number;
+                /** @description number of the last release of the previous page */
+                before?: number;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReleaseList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "push-release": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description the same one again answers what the first did */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PushInput"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PipelineRelease"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "report-problem-event": {
         parameters: {
             query?: never;
@@ -4688,6 +5550,211 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SeriesList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-releases": {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReleaseList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PipelineRelease"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "rerun-release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DecisionInput"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PipelineRelease"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "approve-stage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                stage: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DecisionInput"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PipelineRelease"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "reject-stage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                stage: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DecisionInput"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PipelineRelease"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "retry-stage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                stage: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DecisionInput"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PipelineRelease"];
                 };
             };
             /** @description Error */

@@ -80,3 +80,14 @@ export type Objection = S["HealingObjection"];
 export type RouteStatus = S["TrafficStatus"];
 export type Rollout = S["Rollout"];
 export type RolloutRun = S["RolloutRun"];
+
+export type PipelineItem = S["PipelineItem"];
+export type PipelineAction = S["PipelineAction"];
+export type PipelineVerdict = S["PipelineVerdict"];
+export type Release = S["PipelineRelease"];
+export type StageRun = S["PipelineStageRun"];
+export type ReleaseAction = S["PipelineActionRun"];
+/** A build compared with what it is to replace. */
+export type Comparison = S["Validation"];
+export type BuildReport = S["ValidationBuildReport"];
+export type MetricRow = S["ValidationMetricRow"];

@@ -48,5 +48,6 @@ export function quantity(n: Num, kind: string, unit?: string): string {
   if (unit === "s" || unit === "seconds" || (kind === "distribution" && !unit)) return seconds(x);
   if (unit === "%") return `${count(x)} %`;
   if (unit === "ratio") return percent(x);
+  if (unit?.startsWith("/")) return count(x) + unit;
   return unit ? `${count(x)} ${unit}` : count(x);
 }

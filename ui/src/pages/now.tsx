@@ -1,5 +1,5 @@
 import { Link } from "react-router";
-import { useEvents, useLoadRuns, useProblems, useRolloutRuns, useServices, useStatus, useValidations, useWorkflowRuns } from "../api/queries";
+import { useEvents, useLoadRuns, useProblems, useReleases, useRolloutRuns, useServices, useStatus, useValidations, useWorkflowRuns } from "../api/queries";
 import type { Ingest as Ingested, Problem, ServiceItem, Validation } from "../api/types";
 import { count, percent, perSecond } from "../format/number";
 import { seconds } from "../format/time";
@@ -11,6 +11,8 @@ import { Sparkline } from "../parts/Sparkline";
 import { Ago } from "../parts/time";
 import { open, problemLook } from "../problem/look";
 import { ProblemLine } from "../problem/ProblemLine";
+import { underWay } from "../pipeline/look";
+import { ReleaseLine } from "../pipeline/ReleaseLine";
 import { RunLine } from "../rollout/RunLine";
 import { Badge } from "../status/Badge";
 import { healthLook, stateLook, statusLook } from "../status/status";
@@ -187,12 +189,14 @@ function InFlight({ running }: { running: Validation[] }) {
   const loads = (useLoadRuns({ limit: 10 }).data?.runs ?? []).filter((r) => r.state === "running");
   const flows = (useWorkflowRuns({ limit: 10 }).data?.runs ?? []).filter((r) => r.state === "running" || r.state === "pending");
   const rollouts = useRolloutRuns({ state: "running", limit: 10 }).data?.runs ?? [];
+  const releases = (useReleases("", { limit: 30 }).data?.releases ?? []).filter(underWay);
   return (
     <Section title="In flight">
-      {running.length + loads.length + flows.length + rollouts.length === 0 ? (
-        <p className="dim">No rollout, load test, validation or workflow is running.</p>
+      {running.length + loads.length + flows.length + rollouts.length + releases.length === 0 ? (
+        <p className="dim">No release, rollout, load test, validation or workflow is running.</p>
       ) : (
         <ul className="list">
+          {releases.map((r) => <ReleaseLine key={r.id} r={r} named />)}
           {rollouts.map((r) => <RunLine key={r.id} r={r} />)}
           {loads.map((r) => (
             <li key={r.id} className="verdict-line">

@@ -1,5 +1,6 @@
 import { Link } from "react-router";
 import type { ChangeEvent } from "../api/types";
+import { reportHref } from "../pipeline/look";
 import { kindOf } from "./kinds";
 import { ServiceLink } from "./service";
 import { Ago } from "./time";
@@ -35,9 +36,11 @@ export function FromTo({ e }: { e: ChangeEvent }) {
   return <code className="from-to">{e.from || "–"} → {e.to || "–"}</code>;
 }
 
-/** Where an event leads: its verdict, its test run, or its place on the timeline. */
+/** Where an event leads: its verdict, its test run, its release, or its place on the timeline. */
 export function eventHref(e: ChangeEvent): string {
   const p = e.properties ?? {};
+  if (e.kind === "validation" && p.comparison) return reportHref(p.pipeline ?? "", p.comparison, p.validation);
+  if (e.type.startsWith("pipeline.") && p.release) return `/releases/${p.release}`;
   if (e.kind === "validation" && (p.validation || p.validationId)) return `/validations/${p.validation || p.validationId}`;
   if (e.kind === "test" && (p.runId || p.run)) return `/loadtests/${p.runId || p.run}`;
   if (e.kind === "problem" && p.problem) return `/problems/${p.problem}`;

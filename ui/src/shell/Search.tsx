@@ -1,7 +1,7 @@
 import { Modal } from "@mantine/core";
 import { useEffect, useMemo, useState } from "react";
 import { useNavigate } from "react-router";
-import { useFlags, useGuardians, useLoadTests, useServices, useWorkflows } from "../api/queries";
+import { useFlags, useGuardians, useLoadTests, usePipelines, useServices, useWorkflows } from "../api/queries";
 import { places } from "./places";
 
 interface Hit {
@@ -35,7 +35,7 @@ function Box({ onClose }: { onClose: () => void }) {
       <input
         className="search-input"
         data-autofocus
-        aria-label="Search services, guardians, flags, tests, workflows, trace ids"
+        aria-label="Search services, guardians, flags, tests, pipelines, workflows, trace ids"
         placeholder="Service, guardian, flag, trace id …"
         value={text}
         role="combobox"
@@ -69,6 +69,7 @@ function useHits(text: string): Hit[] {
   const guardians = useGuardians().data?.guardians;
   const flags = useFlags().data?.flags;
   const tests = useLoadTests().data?.tests;
+  const pipelines = usePipelines().data?.pipelines;
   const workflows = useWorkflows().data?.workflows;
   return useMemo(() => {
     const q = text.trim().toLowerCase();
@@ -79,11 +80,12 @@ function useHits(text: string): Hit[] {
       ...(guardians ?? []).map((g) => ({ kind: "guardian", label: g.guardian.name, to: `/guardians/${encodeURIComponent(g.guardian.name)}` })),
       ...(flags ?? []).map((f) => ({ kind: "flag", label: f.key, to: `/flags?key=${encodeURIComponent(f.key)}&set=${encodeURIComponent(f.set)}` })),
       ...(tests ?? []).map((t) => ({ kind: "load test", label: t.test.name, to: `/loadtests?test=${encodeURIComponent(t.test.name)}` })),
+      ...(pipelines ?? []).map((p) => ({ kind: "pipeline", label: p.pipeline.name, to: `/pipelines/${encodeURIComponent(p.pipeline.name)}` })),
       ...(workflows ?? []).map((w) => ({ kind: "workflow", label: w.workflow.name, to: `/workflows?workflow=${encodeURIComponent(w.workflow.name)}` })),
     ];
     return all
       .filter((h) => h.label.toLowerCase().includes(q) || h.kind.includes(q))
       .sort((a, b) => Number(b.label.toLowerCase().startsWith(q)) - Number(a.label.toLowerCase().startsWith(q)))
       .slice(0, 12);
-  }, [text, services, guardians, flags, tests, workflows]);
+  }, [text, services, guardians, flags, tests, pipelines, workflows]);
 }

@@ -9,6 +9,7 @@ export const places = [
   { to: "/changes", label: "Changes", key: "c", icon: "M12 3v18M12 7h6M12 13H6M12 18h5" },
   { to: "/flags", label: "Flags", key: "f", icon: "M6 21V4M6 4h12l-3 4 3 4H6" },
   { to: "/rollouts", label: "Rollouts", key: "r", icon: "M4 20h4V14h5V9h5V4h3M4 20V4" },
+  { to: "/pipelines", label: "Pipelines", key: "d", icon: "M3 12h4M11 12h4M19 12h2M7 9h4v6H7zM15 9h4v6h-4z" },
   { to: "/loadtests", label: "Load tests", key: "l", icon: "M4 18a8 8 0 1 1 16 0M12 18l4-6" },
   { to: "/workflows", label: "Workflows", key: "w", icon: "M4 5h6v5H4zM14 14h6v5h-6zM7 10v6h7" },
   { to: "/audit", label: "Audit", key: "a", icon: "M6 3h9l4 4v14H6zM9 10h6M9 14h6M9 18h4" },
