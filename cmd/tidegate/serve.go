@@ -16,7 +16,7 @@ import (
 
 func serveCommand() *cobra.Command {
 	cfg := app.Config{Version: version, Listen: app.DefaultListen, Retention: app.DefaultRetention, Prometheus: app.Prometheus{Resolution: app.DefaultPrometheusResolution}}
-	var tokens, readyFile, logLevel, logFormat string
+	var tokens, ingestTokens, readyFile, logLevel, logFormat string
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
@@ -34,7 +34,10 @@ request to the API needs one of the tokens.`,
 			if cfg.Logger, err = newLogger(logLevel, logFormat); err != nil {
 				return err
 			}
-			if cfg.Tokens, err = readTokens(tokens); err != nil {
+			if cfg.Tokens, err = readTokens("--tokens-file", tokens, "TIDEGATE_TOKENS"); err != nil {
+				return err
+			}
+			if cfg.IngestTokens, err = readTokens("--ingest-tokens-file", ingestTokens, "TIDEGATE_INGEST_TOKENS"); err != nil {
 				return err
 			}
 			cfg.Prometheus.Token = os.Getenv("TIDEGATE_PROMETHEUS_TOKEN")
@@ -64,6 +67,7 @@ request to the API needs one of the tokens.`,
 	f.StringArrayVar(&cfg.Hosts, "host", nil, "name by which browsers may reach the API, besides localhost; may be repeated")
 	f.StringVar(&cfg.URL, "url", os.Getenv("TIDEGATE_URL"), "URL of the UI as people reach it, for links in notifications")
 	f.StringVar(&tokens, "tokens-file", os.Getenv("TIDEGATE_TOKENS_FILE"), "file with the accepted tokens, one a line (or TIDEGATE_TOKENS)")
+	f.StringVar(&ingestTokens, "ingest-tokens-file", os.Getenv("TIDEGATE_INGEST_TOKENS_FILE"), "file with the tokens of which senders of telemetry must show one, one a line (or TIDEGATE_INGEST_TOKENS)")
 	p := &cfg.Prometheus
 	f.StringVar(&p.URL, "prometheus", os.Getenv("TIDEGATE_PROMETHEUS"), "URL of a Prometheus API that guardians read from, instead of the embedded store (TIDEGATE_PROMETHEUS)")
 	f.StringVar(&p.TokenFile, "prometheus-token-file", os.Getenv("TIDEGATE_PROMETHEUS_TOKEN_FILE"), "file with the bearer token for it (or TIDEGATE_PROMETHEUS_TOKEN)")
@@ -100,13 +104,13 @@ func newLogger(level, format string) (*slog.Logger, error) {
 	return nil, fmt.Errorf("--log-format %q: expected text or json", format)
 }
 
-// readTokens takes the tokens from the file, or from the environment.
-func readTokens(file string) ([]string, error) {
-	text := strings.ReplaceAll(os.Getenv("TIDEGATE_TOKENS"), ",", "\n")
+// readTokens takes the tokens from the flag's file, or from the environment.
+func readTokens(flag, file, variable string) ([]string, error) {
+	text := strings.ReplaceAll(os.Getenv(variable), ",", "\n")
 	if file != "" {
 		raw, err := os.ReadFile(file)
 		if err != nil {
-			return nil, fmt.Errorf("--tokens-file: %w", err)
+			return nil, fmt.Errorf("%s: %w", flag, err)
 		}
 		text = string(raw)
 	}
@@ -117,7 +121,7 @@ func readTokens(file string) ([]string, error) {
 		}
 	}
 	if file != "" && len(out) == 0 {
-		return nil, fmt.Errorf("--tokens-file %s: no token in it", file)
+		return nil, fmt.Errorf("%s %s: no token in it", flag, file)
 	}
 	return out, nil
 }

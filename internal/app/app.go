@@ -183,7 +183,7 @@ func (a *App) openTelemetry(ctx context.Context) (err error) {
 		return err
 	}
 	a.onClose(a.logs.Close)
-	a.receiver, err = otlp.New(ctx, otlp.Config{Traces: a.traces, Logs: a.logs, Metrics: a.metrics, Seen: a.entities.saw, Logger: a.log.With("part", "otlp")})
+	a.receiver, err = otlp.New(ctx, otlp.Config{Tokens: a.cfg.IngestTokens, Traces: a.traces, Logs: a.logs, Metrics: a.metrics, Seen: a.entities.saw, Logger: a.log.With("part", "otlp")})
 	return err
 }
 

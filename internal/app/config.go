@@ -28,6 +28,9 @@ type Config struct {
 	Listen Listen
 	// Tokens that callers must show; empty needs none.
 	Tokens []string
+	// IngestTokens are those of which senders of telemetry must show one; empty
+	// needs none.
+	IngestTokens []string
 	// Hosts by whose name the API may be asked for, besides localhost.
 	Hosts []string
 	// GitHubSecret is the secret of GitHub's webhooks.

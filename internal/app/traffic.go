@@ -19,7 +19,7 @@ import (
 
 func (a *App) openTraffic(ctx context.Context) (err error) {
 	a.proxy, err = proxy.New(ctx, proxy.Config{
-		Store: a.db.Traffic(), OTLP: reachable(a.ports.otlpHTTP.Addr()),
+		Store: a.db.Traffic(), OTLP: reachable(a.ports.otlpHTTP.Addr()), Token: first(a.cfg.IngestTokens),
 		Changed: func(s traffic.Split) { a.stream.Publish("route", map[string]any{"id": s.Route}) },
 		Logger:  a.log.With("part", "routes"),
 	})
@@ -37,6 +37,13 @@ func (a *App) openTraffic(ctx context.Context) (err error) {
 	})
 	a.undo.rollouts = a.rollouts
 	return err
+}
+
+func first(s []string) string {
+	if len(s) == 0 {
+		return ""
+	}
+	return s[0]
 }
 
 // reachable is the address by which this process reaches one of its own ports.

@@ -32,6 +32,8 @@ type Config struct {
 	// OTLP is the address that takes OTLP over HTTP; without it nothing is
 	// reported.
 	OTLP string
+	// Token is shown there; may be empty.
+	Token string
 	// Changed is told of every split that comes into force; it must not block.
 	Changed func(traffic.Split)
 	Logger  *slog.Logger
@@ -113,7 +115,7 @@ func (s *Server) open(d traffic.Route) error {
 	if !ok {
 		split = initial(d)
 	}
-	r := newRoute(d, split, l, s.cfg.OTLP, s.log.With("route", d.Name))
+	r := newRoute(d, split, l, receiver{s.cfg.OTLP, s.cfg.Token}, s.log.With("route", d.Name))
 	s.routes[d.Name] = r
 	s.wait.Go(r.serve)
 	s.log.Info("route open", "route", d.Name, "address", l.Addr().String())

@@ -31,11 +31,18 @@ const (
 	scope     = "github.com/tidegate-io/tidegate/internal/proxy"
 )
 
-func newReporter(d traffic.Route, side traffic.Side, otlp string, log *slog.Logger) *reporter {
-	if otlp == "" {
+// receiver is where spans go, by OTLP over HTTP, and the token shown there.
+type receiver struct{ address, token string }
+
+func newReporter(d traffic.Route, side traffic.Side, otlp receiver, log *slog.Logger) *reporter {
+	if otlp.address == "" {
 		return &reporter{tracer: noop.NewTracerProvider().Tracer(scope)}
 	}
-	exporter, err := otlptracehttp.New(context.Background(), otlptracehttp.WithEndpoint(otlp), otlptracehttp.WithInsecure())
+	opts := []otlptracehttp.Option{otlptracehttp.WithEndpoint(otlp.address), otlptracehttp.WithInsecure()}
+	if otlp.token != "" {
+		opts = append(opts, otlptracehttp.WithHeaders(map[string]string{"Authorization": "Bearer " + otlp.token}))
+	}
+	exporter, err := otlptracehttp.New(context.Background(), opts...)
 	if err != nil {
 		log.Error("requests are not reported", "side", side.Name, "error", err)
 		return &reporter{tracer: noop.NewTracerProvider().Tracer(scope)}

@@ -20,7 +20,7 @@ import (
 type route struct {
 	listener net.Listener
 	server   *http.Server
-	otlp     string
+	otlp     receiver
 	log      *slog.Logger
 
 	now atomic.Pointer[table]
@@ -38,7 +38,7 @@ type table struct {
 	backends map[string]*side // by name
 }
 
-func newRoute(d traffic.Route, split traffic.Split, l net.Listener, otlp string, log *slog.Logger) *route {
+func newRoute(d traffic.Route, split traffic.Split, l net.Listener, otlp receiver, log *slog.Logger) *route {
 	r := &route{listener: l, otlp: otlp, log: log, sides: map[string]*side{}}
 	r.server = newHTTPServer(r, log)
 	r.put(d, split)

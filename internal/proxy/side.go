@@ -38,7 +38,7 @@ const (
 
 var propagator = propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})
 
-func newSide(d traffic.Route, def traffic.Side, otlp string, log *slog.Logger) *side {
+func newSide(d traffic.Route, def traffic.Side, otlp receiver, log *slog.Logger) *side {
 	target, err := url.Parse(def.URL)
 	if err != nil { // Validate lets none through
 		log.Error("backend", "side", def.Name, "error", err)
