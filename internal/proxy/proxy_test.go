@@ -242,6 +242,11 @@ func TestADeadCandidateIsSeenAndHurtsNobody(t *testing.T) {
 			t.Fatalf("got %q, %d", got, res.StatusCode)
 		}
 	}
+	for _, side := range []string{"blue", "green"} { // an answer is there a moment before it is counted
+		if left, err := r.Drained(t.Context(), "shop", side); err != nil || left != 0 {
+			t.Fatalf("%s: %d under way, %v", side, left, err)
+		}
+	}
 	status, _ := r.Route("shop")
 	b, g := status.Sides[0], status.Sides[1]
 	if b.Requests != 50 || b.Failures != 0 || g.Requests == 0 || g.Failures != g.Requests || g.Rescued != g.Requests {
