@@ -171,8 +171,8 @@ func TestCrashAtEveryPoint(t *testing.T) {
 	}
 }
 
-// live is the life of one process: it runs until it dies (false) or a
-// minute passes (true).
+// live is the life of one process: it runs until it dies (false) or 90
+// seconds pass (true).
 func live(t *testing.T, c *crasher) bool {
 	t.Helper()
 	if c.left == 0 {
@@ -186,7 +186,7 @@ func live(t *testing.T, c *crasher) bool {
 	select {
 	case <-c.dead:
 		survived = false
-	case <-time.After(time.Minute):
+	case <-time.After(90 * time.Second):
 	}
 	cancel()
 	if err := <-ended; err != nil {

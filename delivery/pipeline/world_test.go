@@ -239,7 +239,7 @@ type plainBackend struct {
 
 func newService(t *testing.T, b backend, owner string, defs ...Pipeline) *Service {
 	t.Helper()
-	s, err := New(Config{Store: b, Deployers: b, Validator: b, LoadTester: b, Recorder: b, Caller: b, Owner: owner})
+	s, err := New(Config{Store: b, Deployers: b, Validator: b, LoadTester: b, Recorder: b, Caller: b, Owner: owner, Poll: 4 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
