@@ -67,6 +67,59 @@ spec:
   steps:
     - name: verdict
       validate: {guardian: checkout, window: {last: 10s}, tags: {purpose: '\${event.purpose}'}}
+---
+apiVersion: tidegate.dev/v1
+kind: Pipeline
+metadata: {name: shop}
+spec:
+  description: The shop, to its customers
+  stages:
+    - name: staging
+      actions:
+        - command: {args: [sh, -c, 'echo smoke test of $TIDEGATE_VERSION']}
+        - approve: {by: [anyone], timeout: 1h}
+    - name: production
+      actions:
+        - command: {args: [sh, -c, 'test $TIDEGATE_VERSION != 1.1.0 || { echo "1.1.0 does not start" >&2; exit 1; }']}
+  freeze:
+    - {stages: [production], from: 2020-01-01T00:00:00Z, to: 2020-01-02T00:00:00Z, reason: a day of rest}
+---
+apiVersion: tidegate.dev/v1
+kind: Environment
+metadata: {name: dev}
+spec: {selector: environment=dev}
+---
+apiVersion: tidegate.dev/v1
+kind: PerformanceSignature
+metadata: {name: checkout}
+spec:
+  service: checkout
+  comparisons:
+    - {name: DevToLimits, source: dev}
+  metrics:
+    - {responseTime: avg, limit: "> 500ms"}
+    - {failureRate: avg, limit: "> 5%"}
+---
+apiVersion: tidegate.dev/v1
+kind: Route
+metadata: {name: orders}
+spec:
+  listen: 127.0.0.1:0
+  service: orders
+  environment: dev
+  sides:
+    - {name: blue, version: "1.0", url: "SERVER"}
+    - {name: green, version: "1.1", url: "SERVER"}
+---
+apiVersion: tidegate.dev/v1
+kind: Rollout
+metadata: {name: orders-canary}
+spec:
+  route: orders
+  guardian: checkout
+  steps:
+    - {weight: 20%, for: 1h}
+    - {weight: 100%, for: 1h}
 `;
 
 /** Starts the server, tells it the story, resolves when the no-go is there. */
@@ -94,7 +147,7 @@ export async function startReal() {
   try {
     const at = await poll("the server", 30_000, async () => JSON.parse(await readFile(ready, "utf8")), child);
     const url = `http://${at.api}`;
-    await writeFile(join(dir, "manifests", "shop.yaml"), manifests.replace("SERVER", url));
+    await writeFile(join(dir, "manifests", "shop.yaml"), manifests.replaceAll("SERVER", url));
     const call = async (method, path, body) => {
       const res = await fetch(url + path, { method, headers: { "content-type": "application/json" }, body: body && JSON.stringify(body) });
       if (!res.ok) throw new Error(`${method} ${path}: ${res.status} ${await res.text()}`);
@@ -134,12 +187,18 @@ async function tell(otlp, call) {
     await traffic(otlp, 6, 0);
     const status = await judge(purpose);
     if (status !== "pass") throw new Error(`the healthy shop is ${status}`);
+    await compare(call, purpose === "training" ? "17" : "18");
   }
   await call("POST", "/v1/flags/shop/paymentServiceFailure", { variant: "on", who: "alex", reason: "try the new payment processor" });
   await traffic(otlp, 7, 0.5);
   const status = await judge("acceptance");
   if (status !== "fail") throw new Error(`the broken shop is ${status}`);
+  await compare(call, "19");
 }
+
+/** Holds a build against its limits; it is judged a moment later. */
+const compare = (call, build) =>
+  call("POST", "/v1/comparison-validations", { pipeline: "shop", build, comparison: "DevToLimits", last: "6s", who: "browser test" });
 
 /** Requests, as they would come, for some seconds. */
 async function traffic(otlp, seconds, failing) {

@@ -319,12 +319,122 @@ test("a load test is started, and the workflow that follows is there to read", {
   await p.close();
 });
 
-const everywhere = ["/", "/services", "/services/checkout", "/map", "/guardians", "/guardians/checkout", "/traces", "/changes", "/flags", "/loadtests", "/workflows", "/audit"];
+const put = async (path, body) => {
+  const res = await fetch(server.url + path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  assert.ok(res.ok, `${path}: ${res.status} ${res.ok ? "" : await res.text()}`);
+  return res.json();
+};
+/** Says who and why in the dialog, and does it. */
+async function confirm(p, name, reason) {
+  const dialog = p.getByRole("dialog");
+  const button = dialog.getByRole("button", { name });
+  assert.equal(await button.isDisabled(), true, "nothing happens without who and why");
+  await dialog.getByLabel("Who").fill("mara");
+  await dialog.getByLabel("Reason").fill(reason);
+  await button.click();
+  await dialog.waitFor({ state: "hidden" });
+}
+const noMock = { skip: !!process.env.TIDEGATE_MOCK && "the mock has none" };
+
+test("a problem appears as it is reported, is commented, acknowledged and closed", noMock, async () => {
+  const p = await page("/problems");
+  await p.locator(".live[data-state=live]").waitFor();
+  await put("/v1/problem-events", { id: "certificate", title: "The certificate expires in 3 days", service: "backup", environment: "ops", severity: "custom", timeoutSeconds: 3600 });
+  await p.getByRole("link", { name: /certificate expires/ }).first().click();
+  await p.waitForURL(/\/problems\/./);
+  await p.getByRole("heading", { name: /certificate expires/ }).waitFor();
+  await p.getByRole("button", { name: /^Comment/ }).first().click();
+  await p.getByRole("dialog").waitFor();
+  await p.keyboard.press("Escape");
+  await p.getByRole("button", { name: /^Close/ }).first().click();
+  await confirm(p, /^Close P-/, "renewed it");
+  await p.getByText("renewed it").first().waitFor();
+  assert.deepEqual(p.problems, []);
+  await p.close();
+});
+
+test("a rollout is started, seen, and taken back by a person", noMock, async () => {
+  const run = await put("/v1/rollouts/orders-canary/runs", { candidate: { name: "green", version: "1.1", url: server.url }, who: "kim", reason: "the new checkout" });
+  const p = await page("/rollouts");
+  await p.getByTestId("route").filter({ hasText: "orders" }).waitFor();
+  await p.getByTestId("rollout-run").filter({ hasText: "orders-canary" }).getByRole("link").first().click();
+  await p.waitForURL(`**/rollouts/${run.id}`);
+  await p.getByTestId("rollout-step").nth(1).waitFor();
+  await p.getByRole("button", { name: "Take it back" }).click();
+  await confirm(p, /^Take .* back/, "not today");
+  await p.locator(".verdict .badge", { hasText: "Taken back" }).waitFor();
+  assert.deepEqual(p.problems, []);
+  await p.close();
+});
+
+test("a release waits for a person, who approves it, and one that fails is retried", noMock, async () => {
+  await put("/v1/pipelines/shop/releases", { version: "1.0.0", who: "kim", reason: "first" });
+  const p = await page("/pipelines");
+  const card = p.getByTestId("pipeline").filter({ hasText: "shop" });
+  await card.getByText("Waiting").first().waitFor();
+  await card.getByRole("link", { name: "#1" }).click();
+  await p.waitForURL("**/releases/**");
+  const smoke = p.locator("[data-testid=action][data-kind=command]").first();
+  assert.match(await smoke.innerText(), /✓\s*Succeeded/, "status is a shape and a word, not only a colour");
+  await p.getByTestId("decide").getByRole("button", { name: "Approve 1.0.0" }).click();
+  await confirm(p, "Approve 1.0.0", "looks good");
+  await p.getByTestId("headline").getByText("1.0.0 went through every stage.").waitFor();
+  assert.match(await p.locator("[data-testid=action][data-kind=approve]").innerText(), /Approved by mara[\s\S]*looks good/);
+
+  const bad = await put("/v1/pipelines/shop/releases", { version: "1.1.0", who: "kim" });
+  await p.goto(`${server.url}/releases/${bad.id}`);
+  await p.locator("[data-testid=action][data-kind=approve]").getByRole("button", { name: "Approve" }).click();
+  await confirm(p, "Approve 1.1.0", "onwards");
+  await p.locator(".verdict .badge", { hasText: "Failed" }).waitFor();
+  await p.locator("details[open] .output", { hasText: "1.1.0 does not start" }).waitFor();
+  await p.getByText("1.0.0 → 1.1.0").first().waitFor();
+  await p.getByRole("button", { name: "Retry production" }).click();
+  await confirm(p, "Retry production", "once more");
+  await p.getByText("Tried again by mara: “once more”").waitFor();
+  assert.deepEqual(p.problems, []);
+  await p.close();
+});
+
+test("builds are compared metric by metric, and the violation is named", noMock, async () => {
+  const p = await page("/pipelines");
+  await p.getByTestId("compared").getByRole("link", { name: "shop: DevToLimits" }).click();
+  await p.waitForURL("**/builds?**");
+  const grid = p.getByTestId("build-grid");
+  await grid.getByRole("button", { name: /failure rate.*build 19: Violation/i }).click();
+  await p.waitForURL(/build=/);
+  const row = p.getByTestId("build-metrics").locator("tr", { hasText: /failure rate/i }).first();
+  assert.match(await row.innerText(), /≤ 5 %[\s\S]*✕\s*Violation/);
+  await grid.getByRole("button", { name: /^Verdict, build 17: OK/ }).click();
+  await p.getByRole("heading", { name: "Build 17" }).waitFor();
+  for (const name of ["Download report", "CSV", "JSON"]) {
+    const res = await fetch(server.url + (await p.getByRole("link", { name, exact: true }).getAttribute("href")));
+    assert.equal(res.status, 200, name);
+    assert.match(await res.text(), /DevToLimits|avg/, name);
+  }
+  assert.deepEqual(p.problems, []);
+  await p.close();
+});
+
+const everywhere = ["/", "/services", "/services/checkout", "/map", "/problems", "/rollouts", "/pipelines", "/guardians", "/guardians/checkout", "/traces", "/changes", "/flags", "/loadtests", "/workflows", "/audit"];
+/** The screens of what the tests before have left behind. */
+async function delivered() {
+  if (process.env.TIDEGATE_MOCK) return [];
+  const { problems } = await get("/v1/problems?limit=1");
+  const { runs } = await get("/v1/rollout-runs?limit=1");
+  const { releases } = await get("/v1/releases?limit=1");
+  return [
+    ...(problems ?? []).map((p) => `/problems/${p.id}`),
+    ...(runs ?? []).map((r) => `/rollouts/${r.id}`),
+    ...(releases ?? []).flatMap((r) => [`/releases/${r.id}`, `/pipelines/${r.pipeline}`]),
+    "/builds?pipeline=shop&comparison=DevToLimits",
+  ];
+}
+
 for (const [name, size] of Object.entries(sizes))
   for (const scheme of ["light", "dark"])
     test(`every screen fits ${name}, ${scheme}, without errors`, async () => {
       const v = await noGo();
-      for (const path of [...everywhere, `/validations/${v.id}`]) {
+      for (const path of [...everywhere, `/validations/${v.id}`, ...(await delivered())]) {
         const p = await page(path, { size, scheme });
         await settled(p);
         assert.equal(await sideways(p), 0, `${path} scrolls sideways`);

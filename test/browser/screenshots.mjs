@@ -13,6 +13,11 @@ const { traces } = await get("/v1/traces?status=error&limit=5");
 const trace = traces?.find((t) => t.spans < 1000);
 const { runs } = await get("/v1/loadtest-runs?limit=20");
 const { runs: flows } = await get("/v1/workflow-runs?limit=20");
+const first = async (path, list) => (await get(path))[list]?.[0];
+const problem = await first("/v1/problems?limit=1", "problems");
+const rollout = await first("/v1/rollout-runs?limit=1", "runs");
+const release = await first("/v1/releases?limit=1", "releases");
+const build = await first("/v1/comparison-validations?limit=1", "validations");
 const failedSpan = trace && (await get(`/v1/traces/${trace.traceId}`)).spans.find((s) => s.events?.some((e) => e.name === "exception"));
 
 const screens = {
@@ -20,6 +25,13 @@ const screens = {
   services: "/services",
   service: `/services/${bad?.target.service ?? "checkout"}`,
   map: "/map",
+  problems: "/problems",
+  ...(problem && { problem: `/problems/${problem.id}` }),
+  rollouts: "/rollouts",
+  ...(rollout && { rollout: `/rollouts/${rollout.id}` }),
+  pipelines: "/pipelines",
+  ...(release && { pipeline: `/pipelines/${encodeURIComponent(release.pipeline)}`, release: `/releases/${release.id}` }),
+  ...(build && { builds: `/builds?${new URLSearchParams({ pipeline: build.pipeline ?? "", comparison: build.comparison })}` }),
   guardians: "/guardians",
   guardian: `/guardians/${bad?.guardian ?? "checkout"}`,
   ...(bad && { validation: `/validations/${bad.id}` }),

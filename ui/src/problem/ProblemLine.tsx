@@ -14,7 +14,7 @@ export function ProblemLine({ p }: { p: Problem }) {
     <li className="verdict-line" data-testid="problem" data-state={p.state}>
       <Badge look={problemLook(p)} size="sm" />
       <div>
-        <Link to={`/problems/${p.id}`}>P-{p.number}</Link> {p.title}
+        <Link to={`/problems/${p.id}`}>P-{p.number} {p.title}</Link>
         {p.frequent && <span className="tag">frequent</span>}
         {!!p.reopened && <span className="tag">came back {p.reopened}×</span>}
         {p.acknowledgedBy && <span className="tag">{p.acknowledgedBy} looks after it</span>}
