@@ -35,8 +35,8 @@ func program() {
 	switch how {
 	case "ends":
 		os.Exit(3)
-	case "deaf": // listens on nothing
-		select {}
+	case "deaf": // listens on nothing; an empty select would be a deadlock to the runtime
+		time.Sleep(time.Hour)
 	case "stubborn":
 		signal.Ignore(syscall.SIGTERM)
 	}
