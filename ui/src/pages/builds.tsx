@@ -126,7 +126,7 @@ function Metrics({ rows, at, summary }: { rows: MetricRow[]; at: number; summary
     <div className="table-scroll">
       <table className="table" data-testid="build-metrics">
         <thead>
-          <tr><th>Metric</th><th className="r">Source</th><th className="r">Compare</th><th className="r">Allowed</th><th>Verdict</th></tr>
+          <tr><th>Metric</th><th className="r">Source</th><th className="r">Compare</th><th className="r">Allowed</th></tr>
         </thead>
         <tbody>
           {judged.map((m) => {
@@ -136,13 +136,12 @@ function Metrics({ rows, at, summary }: { rows: MetricRow[]; at: number; summary
             return (
               <Fragment key={rowKey(m)}>
                 <tr data-tone={look.tone}>
-                  <td><strong>{m.name}</strong> <span className="dim">{m.aggregate}</span>{m.operation && <div className="dim"><Operation name={m.operation} /></div>}</td>
+                  <td><Badge look={look} size="sm" /> <strong>{rowName({ ...m, operation: undefined })}</strong>{m.operation && <div className="dim"><Operation name={m.operation} /></div>}</td>
                   <td className="r">{c.status === "violation" ? <strong className="toned">{value(c.source, m.unit)}</strong> : value(c.source, m.unit)}</td>
                   <td className="r">{Number.isNaN(num(c.compare)) ? "–" : value(c.compare, m.unit)}</td>
                   <td className="r">{allowed(c, m.unit)}</td>
-                  <td><Badge look={look} size="sm" /></td>
                 </tr>
-                {bad && <tr className="table-why"><td colSpan={5}>{c.why}{c.warning && <span className="note"> ! {c.warning}</span>}</td></tr>}
+                {bad && <tr className="table-why"><td colSpan={4}>{c.why}{c.warning && <span className="note"> ! {c.warning}</span>}</td></tr>}
               </Fragment>
             );
           })}

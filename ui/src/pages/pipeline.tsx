@@ -4,6 +4,7 @@ import { usePipeline, useReleases } from "../api/queries";
 import type { PipelineAction, PipelineItem } from "../api/types";
 import { absolute, nanos, parseTime } from "../format/time";
 import { Answer, Empty, Page, Rows, Section } from "../parts/Page";
+import { useNow } from "../parts/time";
 import { reportHref, underWay } from "../pipeline/look";
 import { ReleaseLine } from "../pipeline/ReleaseLine";
 
@@ -22,16 +23,17 @@ export default function PipelinePage() {
 
 function Body({ p }: { p: Definition }) {
   const q = useReleases(p.name, { limit: 100 });
+  const now = useNow();
   return (
     <>
       <Answer q={q} skeleton={<Rows n={5} height={70} />}>
         {({ releases }) => {
-          const now = (releases ?? []).filter(underWay);
+          const going = (releases ?? []).filter(underWay);
           const done = (releases ?? []).filter((r) => !underWay(r));
           if (!releases?.length) return <Empty title="Nothing was released yet" command={`tidegate pipeline release ${p.name} --version 1.0`}>{source(p)}</Empty>;
           return (
             <>
-              {now.length > 0 && <Section title="Under way"><ul className="list">{now.map((r) => <ReleaseLine key={r.id} r={r} />)}</ul></Section>}
+              {going.length > 0 && <Section title="Under way"><ul className="list">{going.map((r) => <ReleaseLine key={r.id} r={r} />)}</ul></Section>}
               {done.length > 0 && <Section title="History"><ul className="list">{done.map((r) => <ReleaseLine key={r.id} r={r} />)}</ul></Section>}
             </>
           );
@@ -44,7 +46,7 @@ function Body({ p }: { p: Definition }) {
               <div className="card-head"><span className="card-title">{s.name}</span>{s.environment && s.environment !== s.name && <span className="tag">{s.environment}</span>}</div>
               <ol className="action-words">{(s.actions ?? []).map((a) => <li key={a.name}>{a.group ? "∥ " : ""}{inWords(a)}</li>)}</ol>
               {s.onFail === "rollback" && <p className="dim">Taken back when it ends badly.</p>}
-              {(p.freeze ?? []).filter((f) => !f.stages?.length || f.stages.includes(s.name)).map((f, i) => (
+              {(p.freeze ?? []).filter((f) => f.weekly || parseTime(f.to) > now).filter((f) => !f.stages?.length || f.stages.includes(s.name)).map((f, i) => (
                 <p key={i} className="note">
                   ❄ Frozen {f.weekly ? `${f.weekly} ${f.zone ?? "UTC"}` : `${absolute(parseTime(f.from))} – ${absolute(parseTime(f.to))}`}{f.reason && `: ${f.reason}`}
                 </p>

@@ -17,10 +17,10 @@ export function Changes({ r }: { r: Release }) {
       </p>
       {d.definition && <p className="note">! The definition of the pipeline changed as well.</p>}
       {f && f.addedCount + f.changedCount + f.removedCount === 0 && <p className="dim">Its files are the same.</p>}
-      <Names title="commits" n={d.commits?.length ?? 0} names={d.commits} mark="•" />
-      {f && <Names title="files added" n={f.addedCount} names={f.added} mark="+" />}
-      {f && <Names title="files changed" n={f.changedCount} names={f.changed} mark="~" />}
-      {f && <Names title="files removed" n={f.removedCount} names={f.removed} mark="−" />}
+      <Names title={d.commits?.length === 1 ? "commit" : "commits"} n={d.commits?.length ?? 0} names={d.commits} mark="•" />
+      {f && <Names title={`${f.addedCount === 1 ? "file" : "files"} added`} n={f.addedCount} names={f.added} mark="+" />}
+      {f && <Names title={`${f.changedCount === 1 ? "file" : "files"} changed`} n={f.changedCount} names={f.changed} mark="~" />}
+      {f && <Names title={`${f.removedCount === 1 ? "file" : "files"} removed`} n={f.removedCount} names={f.removed} mark="−" />}
     </>
   );
 }

@@ -11,4 +11,4 @@ export function allowed(c: { lower: Num; upper: Num }, unit?: string): string {
 }
 
 /** A metric's name, told from others of the same name. */
-export const rowName = (m: Pick<MetricRow, "name" | "aggregate" | "operation">) => `${m.name} ${m.aggregate}${m.operation ? ` ${m.operation}` : ""}`;
+export const rowName = (m: Pick<MetricRow, "name" | "aggregate" | "operation">) => `${m.name}${m.name.endsWith(m.aggregate) ? "" : ` ${m.aggregate}`}${m.operation ? ` ${m.operation}` : ""}`;

@@ -11,7 +11,7 @@ test("every end has a shape and a word of its own", () => {
 
 test("a release says in a sentence what became of it", () => {
   expect(sentence({ ...r, state: "succeeded" })).toBe("1.4 went through every stage.");
-  expect(sentence({ ...r, state: "rolledBack", error: "errors went up" })).toBe("1.4 was taken back in production: errors went up");
+  expect(sentence({ ...r, state: "rolledBack", error: "production: errors went up" })).toBe("1.4 was taken back in production: errors went up");
   expect(sentence({ ...r, state: "waiting", waiting: "stage production is frozen until Monday" })).toBe("stage production is frozen until Monday");
 });
 

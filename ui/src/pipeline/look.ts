@@ -63,7 +63,7 @@ export function sentence(r: Pick<Release, "state" | "waiting" | "error" | "revis
     case "failed":
     case "rejected":
     case "rolledBack":
-      return `${v} was ${r.state === "failed" ? "stopped" : r.state === "rejected" ? "rejected" : "taken back"} in ${stage}${r.error ? `: ${r.error}` : "."}`;
+      return `${v} was ${r.state === "failed" ? "stopped" : r.state === "rejected" ? "rejected" : "taken back"} in ${stage}${r.error ? `: ${r.error.replace(`${stage}: `, "")}` : "."}`;
     case "superseded":
       return `A newer release overtook ${v}${stage && ` before ${stage}`}.`;
     case "waiting":
