@@ -81,26 +81,31 @@ const resumeLimit = 1000
 // Run executes what was left and what is started, until ctx ends. Runs that
 // are under way then go on after the next start.
 func (e *Engine) Run(ctx context.Context) error {
-	left := map[string]Run{}
+	if err := e.takeUp(ctx); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	e.wait.Wait()
+	return nil
+}
+
+// takeUp begins what is stored and not over: runs of an earlier process, and
+// those that were started before this one ran.
+func (e *Engine) takeUp(ctx context.Context) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.ctx = ctx
 	for _, q := range []Query{{State: StateRunning, Limit: resumeLimit}, {Phase: PhaseKeep, Limit: resumeLimit}} {
 		runs, err := e.cfg.Store.Runs(ctx, q)
 		if err != nil {
 			return fmt.Errorf("rollouts of an earlier process: %w", err)
 		}
 		for _, r := range runs {
-			left[r.ID] = r
+			if e.active[r.ID] == nil {
+				e.begin(r)
+			}
 		}
 	}
-	e.mu.Lock()
-	e.ctx = ctx
-	for _, r := range left {
-		if e.active[r.ID] == nil {
-			e.begin(r)
-		}
-	}
-	e.mu.Unlock()
-	<-ctx.Done()
-	e.wait.Wait()
 	return nil
 }
 
@@ -131,7 +136,7 @@ type Request struct {
 
 // Start stores a run and begins it. Faults: KindInvalid for a wrong
 // definition or side, KindNotFound for an unknown route, KindConflict when the
-// route or flag is being rolled out already, KindUnavailable before Run.
+// route or flag is being rolled out already, KindUnavailable after Run.
 func (e *Engine) Start(ctx context.Context, def Rollout, req Request) (Run, error) {
 	if err := def.Validate(); err != nil {
 		return Run{}, err
@@ -166,13 +171,15 @@ func (e *Engine) Start(ctx context.Context, def Rollout, req Request) (Run, erro
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.ctx == nil || e.ctx.Err() != nil {
-		return Run{}, fault.Unavailable("the rollout engine is not running")
+	if e.ctx != nil && e.ctx.Err() != nil {
+		return Run{}, fault.Unavailable("the rollout engine has ended")
 	}
 	if err := e.put(ctx, &r); err != nil {
 		return Run{}, err
 	}
-	e.begin(r)
+	if e.ctx != nil { // else Run begins it
+		e.begin(r)
+	}
 	return r, nil
 }
 

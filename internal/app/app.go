@@ -67,6 +67,7 @@ type App struct {
 	loadTests   *loadtest.Runner
 	workflows   *workflow.Engine
 	comparisons *validation.Service
+	deployers   deployers
 	proxy       *proxy.Server
 	rollouts    *rollout.Engine
 	notifier    *webhook.Sender

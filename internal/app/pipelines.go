@@ -42,9 +42,16 @@ func (a *App) openPipelines(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	scripts := &command.Deployer{Artifacts: a.artifacts, Script: a.scriptOf}
+	a.deployers = deployers{
+		byName: map[string]deploy.Deployer{"process": a.processes, "command": &command.Deployer{Artifacts: a.artifacts, Script: a.scriptOf}},
+		rolled: func(with string, inner deploy.Deployer, name string) (deploy.Deployer, bool) {
+			api := rolloutAPI{a.rollouts, a.db.Rollouts(), a.catalog}
+			def, ok := api.definition(name)
+			return &rolled{with: with, inner: inner, name: name, rollouts: api, proxy: a.proxy}, ok && def.Route != ""
+		},
+	}
 	a.pipelines, err = pipeline.New(pipeline.Config{
-		Store: a.db.Pipelines(), Deployers: deployers{"process": a.processes, "command": scripts},
+		Store: a.db.Pipelines(), Deployers: a.deployers,
 		Validator: &releaseJudge{a.comparisons, a.guardians, a.db.Guardians()}, LoadTester: &releaseTester{a.loadTests, a.catalog},
 		Recorder: a.changes, Caller: &command.Caller{URL: "http://" + reachable(a.ports.api.Addr())}, Artifacts: a.artifacts,
 		Owner: a.owner(), Logger: a.log.With("part", "pipelines"),
@@ -101,7 +108,10 @@ func checkPipeline(id string, p *manifest.Pipeline, has func(id string) bool) er
 			case a.Validate != nil && a.Validate.Guardian != "" && !has("Guardian/"+a.Validate.Guardian):
 				return fault.InvalidField(at, "%s: there is no guardian %q: apply it before, or in the same file", id, a.Validate.Guardian)
 			case a.Deploy != nil:
-				if _, err := anyDeployer.Deployer(a.Deploy.With, a.Deploy.Strategy); err != nil {
+				known := deployers{byName: map[string]deploy.Deployer{"process": nil, "command": nil}, rolled: func(_ string, _ deploy.Deployer, name string) (deploy.Deployer, bool) {
+					return nil, has("Rollout/" + name)
+				}}
+				if _, err := known.Deployer(a.Deploy.With, a.Deploy.Strategy); err != nil {
 					return fault.InvalidField(at, "%s: %v", id, err)
 				}
 			}
@@ -110,22 +120,33 @@ func checkPipeline(id string, p *manifest.Pipeline, has func(id string) bool) er
 	return nil
 }
 
-// deployers implements pipeline.Deployers.
-type deployers map[string]deploy.Deployer
+// deployers are those there are, by name, and how revisions replace each other:
+// at once, or by a rollout.
+type deployers struct {
+	byName map[string]deploy.Deployer
+	// rolled makes a deployer whose revisions get their users by a rollout;
+	// false when there is none of the name.
+	rolled func(with string, inner deploy.Deployer, rollout string) (deploy.Deployer, bool)
+}
 
-// anyDeployer knows the names of the deployers there are.
-var anyDeployer = deployers{"process": nil, "command": nil}
-
-// Deployer implements pipeline.Deployers.
-func (d deployers) Deployer(with, strategy string) (deploy.Deployer, error) {
-	if strategy != "" && strategy != "replace" {
-		return nil, fault.Invalid("unknown strategy %q: expected replace; rollouts move traffic step by step", strategy)
-	}
-	found, ok := d[with]
+func (d deployers) plain(with string) (deploy.Deployer, error) {
+	found, ok := d.byName[with]
 	if !ok {
 		return nil, fault.Invalid("unknown deployer %q: expected process or command", with)
 	}
 	return found, nil
+}
+
+// Deployer implements pipeline.Deployers.
+func (d deployers) Deployer(with, strategy string) (deploy.Deployer, error) {
+	found, err := d.plain(with)
+	if err != nil || strategy == "" || strategy == "replace" {
+		return found, err
+	}
+	if r, ok := d.rolled(with, found, strategy); ok {
+		return r, nil
+	}
+	return nil, fault.Invalid("unknown strategy %q: expected replace, or the name of a rollout of a route", strategy)
 }
 
 // scriptOf finds the script that deployed to a target before this process

@@ -29,7 +29,7 @@ func (a *App) openTraffic(ctx context.Context) (err error) {
 	a.rollouts, err = rollout.New(rollout.Config{
 		Store: a.db.Rollouts(), Mover: &mover{proxy: a.proxy, flags: a.flags},
 		Validator: &stepJudge{guardians: a.guardians, catalog: a.catalog}, Tester: &tester{runner: a.loadTests, catalog: a.catalog},
-		Recorder: a.changes,
+		Recorder: a.changes, Released: a.release,
 		Changed: func(r rollout.Run) {
 			a.stream.Publish("rollout", map[string]any{"id": r.ID, "rollout": r.Rollout.Name, "state": r.State, "phase": r.Phase})
 		},
@@ -96,12 +96,20 @@ func (r rolloutAPI) Run(ctx context.Context, id string) (rollout.Run, error) {
 }
 
 func (r rolloutAPI) Start(ctx context.Context, name string, req rollout.Request) (rollout.Run, error) {
+	def, ok := r.definition(name)
+	if !ok {
+		return rollout.Run{}, fault.NotFound("no rollout %q", name)
+	}
+	return r.Engine.Start(ctx, def, req)
+}
+
+func (r rolloutAPI) definition(name string) (rollout.Rollout, bool) {
 	for _, def := range r.catalog.Rollouts() {
 		if def.Name == name {
-			return r.Engine.Start(ctx, def, req)
+			return def, true
 		}
 	}
-	return rollout.Run{}, fault.NotFound("no rollout %q", name)
+	return rollout.Rollout{}, false
 }
 
 // mover moves the traffic of routes, and the share of a flag's variant.

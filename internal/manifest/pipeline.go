@@ -100,7 +100,7 @@ type PipelineStep struct {
 type PipelineDeploy struct {
 	App      string            `json:"app"`
 	With     string            `json:"with" doc:"process or command"`
-	Strategy string            `json:"strategy,omitempty" doc:"how it replaces what runs; default replace"`
+	Strategy string            `json:"strategy,omitempty" doc:"how it replaces what runs: replace, the default, or the name of a Rollout by which it gets its users"`
 	Slot     string            `json:"slot,omitempty" doc:"a place beside others"`
 	Run      []string          `json:"run,omitempty"`
 	Env      map[string]string `json:"env,omitempty"`
