@@ -67,9 +67,19 @@ func (b *bench) judging(ctx context.Context, p *process, api *client, pl *pool, 
 	}
 }
 
+// behind is how long before now the judged windows end: what they hold has
+// settled. Spans come in for as long, and a little longer, before the first look:
+// an empty window is no pass.
+const behind = 10 * time.Second
+
 func (b *bench) judge(ctx context.Context, api *client, looks int) error {
+	select {
+	case <-time.After(behind + 5*time.Second):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	for range looks {
-		to := time.Now().Add(-10 * time.Second)
+		to := time.Now().Add(-behind)
 		in, err := json.Marshal(map[string]any{"from": to.Add(-10 * time.Minute), "to": to, "wait": true})
 		if err != nil {
 			return err
