@@ -45,6 +45,11 @@ func (b *bench) judging(ctx context.Context, p *process, api *client, pl *pool, 
 		return 0, err
 	}
 	defer to.close()
+	select { // until what was sent so far is in the window: an empty one is no pass
+	case <-time.After(behind + 2*time.Second):
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
 	l := &load{pool: pl, to: to, senders: b.senders}
 	const looks = 10
 	verdicts := make(chan error, 1)
@@ -68,16 +73,10 @@ func (b *bench) judging(ctx context.Context, p *process, api *client, pl *pool, 
 }
 
 // behind is how long before now the judged windows end: what they hold has
-// settled. Spans come in for as long, and a little longer, before the first look:
-// an empty window is no pass.
+// settled.
 const behind = 10 * time.Second
 
 func (b *bench) judge(ctx context.Context, api *client, looks int) error {
-	select {
-	case <-time.After(behind + 5*time.Second):
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 	for range looks {
 		to := time.Now().Add(-behind)
 		in, err := json.Marshal(map[string]any{"from": to.Add(-10 * time.Minute), "to": to, "wait": true})
