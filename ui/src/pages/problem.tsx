@@ -173,7 +173,7 @@ function Symptom({ s, p, change }: { s: ProblemSymptom; p: Problem; change?: Cha
       {s.expected !== s.observed && s.signal !== "log" && <p className="dim">{show(s.observed)} instead of {show(s.expected)}</p>}
       {points.length > 1 && (
         <Chart
-          title={s.query ?? s.title}
+          title={signals[s.signal] ?? s.signal}
           t={points.map((x) => Number(x?.[0]))}
           lines={[{ label: signals[s.signal] ?? s.signal, values: points.map((x) => (x?.[1] === null || x?.[1] === undefined ? null : Number(x[1]))), tone: "fail" }]}
           format={show}
