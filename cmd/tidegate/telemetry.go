@@ -101,7 +101,7 @@ func (c *cli) traceCommand() *cobra.Command {
 			return c.show(cmd, t, func(w io.Writer) { showTrace(w, &t) })
 		},
 	}
-	return parent(&cobra.Command{Use: "trace", Aliases: []string{"traces"}, Short: "Find and show traces"}, search, show)
+	return parent(&cobra.Command{Use: "trace", Aliases: []string{"traces"}, Short: "Find and show traces"}, search, show, c.traceFailures())
 }
 
 // showTrace prints the tree of spans, failed ones with their exception.
@@ -194,5 +194,86 @@ func (c *cli) logsCommand() *cobra.Command {
 	f.StringVar(&traceID, "trace", "", "trace id")
 	f.Var(&last, "last", "time range")
 	f.IntVar(&limit, "limit", limit, "how many, at most 1000")
+	cmd.AddCommand(c.logTemplates())
 	return cmd
+}
+
+// logTemplates counts lines that differ only in their variables.
+func (c *cli) logTemplates() *cobra.Command {
+	var service, environment, severity string
+	last, limit := span(time.Hour), 30
+	cmd := &cobra.Command{
+		Use: "templates", Short: "Count lines that differ only in their variables, most frequent first", Args: cobra.NoArgs,
+		Example: `  tidegate logs templates --service payment --severity error`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			api, err := c.client()
+			if err != nil {
+				return err
+			}
+			answer, err := get[httpapi.TemplateList](cmd.Context(), api, "/v1/log-templates", grouped(last, limit, map[string]string{"service": service, "environment": environment, "severity": severity}))
+			if err != nil {
+				return err
+			}
+			return c.show(cmd, answer.Templates, func(w io.Writer) {
+				table(w, "COUNT\tSERVICE\tLAST\tTEMPLATE", "no lines in the last "+last.String(), func(row func(...any)) {
+					for _, t := range answer.Templates {
+						row(t.Count, t.Service, ago(t.Last), t.Template)
+					}
+				})
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&service, "service", "", "service")
+	f.StringVar(&environment, "environment", "", "environment")
+	f.StringVar(&severity, "severity", "", "at least trace, debug, info, warn, error or fatal")
+	f.Var(&last, "last", "time range")
+	f.IntVar(&limit, "limit", limit, "how many, at most 1000")
+	return cmd
+}
+
+// traceFailures counts failed spans by where and of what they died.
+func (c *cli) traceFailures() *cobra.Command {
+	var service, environment, version string
+	last, limit := span(time.Hour), 30
+	cmd := &cobra.Command{
+		Use: "failures", Short: "Count failed spans by operation and exception, most frequent first", Args: cobra.NoArgs,
+		Example: `  tidegate trace failures --service payment --last 10m`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			api, err := c.client()
+			if err != nil {
+				return err
+			}
+			answer, err := get[httpapi.FailureList](cmd.Context(), api, "/v1/failures", grouped(last, limit, map[string]string{"service": service, "environment": environment, "version": version}))
+			if err != nil {
+				return err
+			}
+			return c.show(cmd, answer.Failures, func(w io.Writer) {
+				table(w, "COUNT\tSERVICE\tOPERATION\tEXCEPTION\tLAST\tEXAMPLE", "nothing failed in the last "+last.String(), func(row func(...any)) {
+					for _, g := range answer.Failures {
+						row(g.Count, g.Ref, g.Operation, dash(g.ExceptionType), ago(g.Last), g.Example)
+					}
+				})
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&service, "service", "", "service")
+	f.StringVar(&environment, "environment", "", "environment")
+	f.StringVar(&version, "version", "", "version")
+	f.Var(&last, "last", "time range")
+	f.IntVar(&limit, "limit", limit, "how many, at most 1000")
+	return cmd
+}
+
+// grouped is the query of a count over a time.
+func grouped(last span, limit int, fields map[string]string) url.Values {
+	q := rangeOf(last)
+	q.Set("limit", fmt.Sprint(limit))
+	for k, v := range fields {
+		if v != "" {
+			q.Set(k, v)
+		}
+	}
+	return q
 }

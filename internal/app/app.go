@@ -362,7 +362,7 @@ func (a *App) openAPI(context.Context) error {
 	mux := http.NewServeMux()
 	httpapi.Register(mux, httpapi.Config{
 		Version: a.cfg.Version, Started: a.started, UIBuilt: pages.Built(), Stats: a.stats,
-		Metrics: metricsAPI{a.metrics}, Traces: a.traces, Logs: a.logs,
+		Metrics: metricsAPI{a.metrics}, Traces: a.traces, Logs: a.logs, Failures: a.traces, Templates: a.logs,
 		Changes: a.changes, Undo: a.undo, Flags: a.flags, Guardians: a.reports.guardians,
 		LoadTests: loadTestAPI{a.loadTests, a.catalog}, Workflows: a.workflows,
 		Problems: a.problems, ProblemEvents: a.problems, Healing: a.healing,

@@ -34,6 +34,8 @@ type Config struct {
 	Metrics   Metrics
 	Traces    telemetry.TraceReader
 	Logs      telemetry.LogReader
+	Failures  FailureGrouper
+	Templates LogGrouper
 	Changes   Changes
 	Undo      Undoer
 	Flags     Flags
@@ -94,6 +96,7 @@ func Register(mux *http.ServeMux, cfg Config) huma.API {
 	a.registerFlags(api)
 	a.registerGuardians(api)
 	a.registerTelemetry(api)
+	a.registerGroups(api)
 	a.registerLoadTests(api)
 	a.registerWorkflows(api)
 	a.registerHealing(api)

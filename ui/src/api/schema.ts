@@ -148,11 +148,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** Get v1 entity rules preview */
+        get: operations["preview-entity-rules-in-force"];
         put?: never;
         /**
          * Preview entity rules
-         * @description What the EntityRules of the file, or without a file those in force, do to the entities seen.
+         * @description What the EntityRules of the file do to the entities seen; nothing is applied.
          */
         post: operations["preview-entity-rules"];
         delete?: never;
@@ -207,6 +208,23 @@ export interface paths {
         put?: never;
         /** Post v1 events by ID undo */
         post: operations["post-v1-events-by-id-undo"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/failures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get v1 failures */
+        get: operations["group-failures"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -566,6 +584,23 @@ export interface paths {
         put?: never;
         /** Post v1 loadtests by name runs */
         post: operations["post-v1-loadtests-by-name-runs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/log-templates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get v1 log templates */
+        get: operations["group-logs"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1720,6 +1755,9 @@ export interface components {
             exemplars?: components["schemas"]["EvidenceExemplar"][] | null;
             operation: string;
             service: string;
+        };
+        FailureList: {
+            failures: components["schemas"]["TelemetryFailureGroup"][] | null;
         };
         Flag: {
             defaultVariant: string;
@@ -3346,6 +3384,31 @@ export interface components {
             stacktrace?: string;
             type: string;
         };
+        TelemetryFailureGroup: {
+            /**
+             * Format: int64
+             * @description spans
+             */
+            count: number;
+            /** @description deployment.environment.name */
+            environment?: string;
+            /** @description trace of the last of them */
+            example: string;
+            /** @description of the last recorded exception; empty when none was */
+            exceptionType?: string;
+            /**
+             * Format: date-time
+             * @description start of the first of them
+             */
+            first: string;
+            /** Format: date-time */
+            last: string;
+            operation: string;
+            /** @description service.name */
+            service: string;
+            /** @description service.version */
+            version?: string;
+        };
         TelemetryLink: {
             attributes?: {
                 [key: string]: unknown;
@@ -3375,6 +3438,24 @@ export interface components {
             /** Format: date-time */
             time: string;
             traceId?: string;
+            /** @description service.version */
+            version?: string;
+        };
+        TelemetryLogTemplate: {
+            /** Format: int64 */
+            count: number;
+            /** @description deployment.environment.name */
+            environment?: string;
+            /** Format: date-time */
+            first: string;
+            /** Format: date-time */
+            last: string;
+            /** @description service.name */
+            service: string;
+            /** Format: int64 */
+            severityNumber?: number;
+            /** @description the line, with <*> for variables */
+            template: string;
             /** @description service.version */
             version?: string;
         };
@@ -3433,6 +3514,9 @@ export interface components {
             /** Format: date-time */
             start: string;
             traceId: string;
+        };
+        TemplateList: {
+            templates: components["schemas"]["TelemetryLogTemplate"][] | null;
         };
         TraceList: {
             traces: components["schemas"]["TelemetryTraceSummary"][] | null;
@@ -4050,6 +4134,35 @@ export interface operations {
             };
         };
     };
+    "preview-entity-rules-in-force": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RulePreviewList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "preview-entity-rules": {
         parameters: {
             query?: never;
@@ -4212,6 +4325,44 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ChangeEvent"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "group-failures": {
+        parameters: {
+            query?: {
+                /** @description RFC 3339 or unix seconds; default: 15 minutes before to */
+                from?: string;
+                /** @description RFC 3339 or unix seconds; default: now */
+                to?: string;
+                service?: string;
+                environment?: string;
+                version?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FailureList"];
                 };
             };
             /** @description Error */
@@ -4966,6 +5117,46 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LoadtestRun"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "group-logs": {
+        parameters: {
+            query?: {
+                /** @description RFC 3339 or unix seconds; default: 15 minutes before to */
+                from?: string;
+                /** @description RFC 3339 or unix seconds; default: now */
+                to?: string;
+                service?: string;
+                environment?: string;
+                version?: string;
+                limit?: number;
+                /** @description at least */
+                severity?: "trace" | "debug" | "info" | "warn" | "error" | "fatal";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateList"];
                 };
             };
             /** @description Error */
